@@ -1,0 +1,176 @@
+//! A vector of at most `N` elements.
+
+use core::ops::{Deref, DerefMut};
+
+#[cfg(feature = "alloc")]
+type Items<T, const N: usize> = alloc_backend::Items<T, N>;
+#[cfg(not(feature = "alloc"))]
+type Items<T, const N: usize> = heapless::Vec<T, N>;
+
+/// A vector of at most `N` elements, read as a slice.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct List<T, const N: usize> {
+    items: Items<T, N>,
+}
+
+impl<T, const N: usize> List<T, N> {
+    /// A list without elements.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { items: Items::new() }
+    }
+
+    /// Appends an element.
+    ///
+    /// # Errors
+    /// Hands the element back if the list is full; the list is unchanged.
+    pub fn push(&mut self, item: T) -> Result<(), T> {
+        self.items.push(item)
+    }
+
+    /// Puts an element at `position` and moves what follows.
+    ///
+    /// # Errors
+    /// Hands the element back if the list is full or shorter than `position`; it is unchanged.
+    pub fn insert(&mut self, position: usize, item: T) -> Result<(), T> {
+        if position > self.len() { Err(item) } else { self.items.insert(position, item) }
+    }
+
+    /// Takes out the element at `position` and closes the gap.
+    pub fn remove(&mut self, position: usize) -> Option<T> {
+        (position < self.len()).then(|| self.items.remove(position))
+    }
+
+    /// Takes out the last element.
+    pub fn pop(&mut self) -> Option<T> {
+        self.items.pop()
+    }
+
+    /// Drops everything from `length` on.
+    pub fn truncate(&mut self, length: usize) {
+        self.items.truncate(length);
+    }
+
+    /// Drops the first `count` elements.
+    pub fn drop_front(&mut self, count: usize) {
+        let count = count.min(self.len());
+        self.rotate_left(count);
+        self.truncate(self.len().saturating_sub(count));
+    }
+
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        self.items.clear();
+    }
+
+    /// Whether one more element would be handed back.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() >= N
+    }
+}
+
+impl<T: Clone, const N: usize> List<T, N> {
+    /// Appends all elements of a slice.
+    ///
+    /// # Errors
+    /// Fails if they do not all fit; the list is unchanged.
+    pub fn extend(&mut self, items: &[T]) -> Result<(), Overflow> {
+        if items.len() > N.saturating_sub(self.len()) {
+            return Err(Overflow);
+        }
+        self.items.extend_from_slice(items).map_err(|_| Overflow)
+    }
+}
+
+/// The elements would not all fit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Overflow;
+
+impl<T, const N: usize> Default for List<T, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T, const N: usize> Deref for List<T, N> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.items
+    }
+}
+
+impl<T, const N: usize> DerefMut for List<T, N> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.items
+    }
+}
+
+/// `Vec` behind the few calls that differ: what would pass the limit is handed back.
+#[cfg(feature = "alloc")]
+mod alloc_backend {
+    use alloc::vec::Vec;
+    use core::ops::{Deref, DerefMut};
+
+    #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+    pub(super) struct Items<T, const N: usize>(Vec<T>);
+
+    impl<T, const N: usize> Items<T, N> {
+        pub(super) const fn new() -> Self {
+            Self(Vec::new())
+        }
+
+        pub(super) fn push(&mut self, item: T) -> Result<(), T> {
+            if self.0.len() >= N {
+                return Err(item);
+            }
+            self.0.push(item);
+            Ok(())
+        }
+
+        pub(super) fn insert(&mut self, position: usize, item: T) -> Result<(), T> {
+            if self.0.len() >= N {
+                return Err(item);
+            }
+            self.0.insert(position, item);
+            Ok(())
+        }
+
+        pub(super) fn remove(&mut self, position: usize) -> T {
+            self.0.remove(position)
+        }
+
+        pub(super) fn pop(&mut self) -> Option<T> {
+            self.0.pop()
+        }
+
+        pub(super) fn truncate(&mut self, length: usize) {
+            self.0.truncate(length);
+        }
+
+        pub(super) fn clear(&mut self) {
+            self.0.clear();
+        }
+    }
+
+    impl<T: Clone, const N: usize> Items<T, N> {
+        #[allow(clippy::unnecessary_wraps, reason = "the heapless backend's call can fail")]
+        pub(super) fn extend_from_slice(&mut self, items: &[T]) -> Result<(), super::Overflow> {
+            self.0.extend_from_slice(items);
+            Ok(())
+        }
+    }
+
+    impl<T, const N: usize> Deref for Items<T, N> {
+        type Target = [T];
+        fn deref(&self) -> &[T] {
+            &self.0
+        }
+    }
+
+    impl<T, const N: usize> DerefMut for Items<T, N> {
+        fn deref_mut(&mut self) -> &mut [T] {
+            &mut self.0
+        }
+    }
+}

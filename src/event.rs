@@ -1,0 +1,160 @@
+//! What happened inside a machine, for those who want to hear it.
+//!
+//! One stream of small values with stable codes feeds logs, metrics, pictures and tests. Nothing
+//! in a protocol depends on whether anyone listens.
+
+use crate::id::{EntryId, Index, Slot, Term};
+use crate::time::Span;
+
+/// Something that happened in a step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A message was ignored, in whole or in part.
+    Ignored {
+        /// Who sent it.
+        from: Slot,
+        /// What was wrong with it.
+        why: Ignored,
+    },
+    /// A higher term was heard and adopted.
+    TermAdopted {
+        /// The term.
+        term: Term,
+    },
+    /// This member asks whether it would be elected (a pre-vote), without disturbing anyone.
+    Canvassing {
+        /// The term it would campaign in.
+        term: Term,
+    },
+    /// This member asks for votes.
+    Campaigning {
+        /// The term it campaigns in.
+        term: Term,
+    },
+    /// This member leads.
+    Elected {
+        /// The first entry of its term, which it must commit before any older one.
+        barrier: EntryId,
+    },
+    /// This member led and no longer does.
+    SteppedDown {
+        /// The term that it led.
+        term: Term,
+        /// Why it stopped.
+        why: SteppedDown,
+    },
+    /// A timer is long overdue: this member slept, and so accuses nobody and starts afresh.
+    Overslept {
+        /// How late it is.
+        late: Span,
+    },
+    /// Entries from here on were replaced by another leader's.
+    Truncated {
+        /// The first of them.
+        from: Index,
+    },
+    /// A follower no longer holds what it had acknowledged: it has lost its disk. It must rejoin
+    /// as a new member.
+    LogLost {
+        /// The follower.
+        by: Slot,
+        /// What it had acknowledged.
+        matched: Index,
+    },
+    /// A snapshot took the place of the log.
+    Installed {
+        /// The last entry that the snapshot covers.
+        boundary: EntryId,
+    },
+    /// The log below a snapshot was let go.
+    Compacted {
+        /// The last entry that the snapshot covers.
+        boundary: EntryId,
+    },
+    /// The machine met a state that cannot be, or a failed write, and stopped for good.
+    Stopped {
+        /// Why.
+        why: Stopped,
+    },
+    /// An entry's stamp lies too far ahead of this member's clock; it is not acknowledged until
+    /// the clock gets there.
+    StampTooEarly {
+        /// Where the entry stands.
+        index: Index,
+    },
+    /// A session was forgotten to make room for another.
+    SessionEvicted {
+        /// Whose it was.
+        client: crate::id::ClientId,
+    },
+}
+
+impl Event {
+    /// A number for the kind of event that will never mean another kind.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Ignored { .. } => 1,
+            Self::TermAdopted { .. } => 2,
+            Self::Canvassing { .. } => 3,
+            Self::Campaigning { .. } => 4,
+            Self::Elected { .. } => 5,
+            Self::SteppedDown { .. } => 6,
+            Self::Overslept { .. } => 7,
+            Self::Truncated { .. } => 8,
+            Self::LogLost { .. } => 9,
+            Self::Installed { .. } => 10,
+            Self::Compacted { .. } => 11,
+            Self::Stopped { .. } => 12,
+            Self::StampTooEarly { .. } => 13,
+            Self::SessionEvicted { .. } => 14,
+        }
+    }
+}
+
+/// Why a message was ignored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Ignored {
+    /// The sender is this member itself, or no member.
+    Stranger,
+    /// Its term belongs to another epoch.
+    WrongEpoch,
+    /// Its parts contradict each other.
+    Malformed,
+    /// It answers or tells something of an earlier time.
+    Stale,
+    /// It asks for a vote, but a live leader has this member's promise.
+    Promised,
+    /// A limit leaves no room for what it brings; it will be sent again.
+    NoRoom,
+    /// It contradicts what is known to be committed, or claims a second leader of one term.
+    Impossible,
+    /// The machine has stopped.
+    Stopped,
+}
+
+/// Why a leader stopped leading.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum SteppedDown {
+    /// It heard of a higher term.
+    HigherTerm,
+    /// It has not heard from a quorum for an election timeout.
+    QuorumSilent,
+    /// Its host asked it to.
+    Asked,
+}
+
+/// Why a machine stopped for good.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Stopped {
+    /// A write failed. What is on disk is unknown, so nothing more may be promised.
+    WriteFailed,
+    /// A committed entry would have to be replaced: more has failed than the protocol tolerates.
+    CommittedConflict,
+    /// A snapshot could not be restored, or the log does not fit its own identities.
+    Corrupt,
+}

@@ -1,0 +1,36 @@
+//! Consensus groups as pure state machines.
+#![no_std]
+#![warn(clippy::pedantic)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::disallowed_types
+)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+#[cfg(not(any(feature = "alloc", feature = "heapless")))]
+compile_error!("choose where quorate keeps its collections: feature `alloc` (default) or `heapless`");
+
+pub mod bounded;
+pub mod codec;
+pub mod event;
+pub mod hlc;
+pub mod id;
+pub mod limits;
+pub mod machine;
+pub mod quorum;
+pub mod rng;
+pub mod state_machine;
+pub mod time;
+
+pub use event::Event;
+pub use machine::{Machine, Outbox, Refused};
+pub use state_machine::{Position, StateMachine};

@@ -1,0 +1,126 @@
+//! Every bound in one place.
+//!
+//! Two tables: a server's, used with the feature `alloc`, and a board's, used without. The table
+//! in use caps every collection at compile time; a [`Limits`] value in a configuration may lower
+//! the caps that a run sees, so tests run at board size on either backend.
+
+use crate::machine::Refused;
+
+/// How many of each thing a machine may hold.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Limits {
+    /// Members of a group.
+    pub members: usize,
+    /// Stretches of entries of one term that the log remembers. A group can go through one leader
+    /// fewer than this without committing anything.
+    pub runs: usize,
+    /// Entries that the log holds above its floor.
+    pub entries: usize,
+    /// Entries in one append message.
+    pub batch: usize,
+    /// Entries sent to one follower and not yet acknowledged.
+    pub window: usize,
+    /// Clients whose last answer is remembered.
+    pub sessions: usize,
+    /// Bytes of a snapshot.
+    pub snapshot: usize,
+    /// Bytes of a snapshot in one message.
+    pub chunk: usize,
+    /// Leases in a table.
+    pub leases: usize,
+    /// Changes that a lease table remembers for those who watch it.
+    pub lease_events: usize,
+}
+
+/// The table for servers.
+pub const SERVER: Limits = Limits {
+    members: 32,
+    runs: 64,
+    entries: 65_536,
+    batch: 1_024,
+    window: 8_192,
+    sessions: 4_096,
+    snapshot: 64 << 20,
+    chunk: 256 << 10,
+    leases: 16_384,
+    lease_events: 4_096,
+};
+
+/// The table for boards.
+pub const BOARD: Limits = Limits {
+    members: 7,
+    runs: 16,
+    entries: 64,
+    batch: 8,
+    window: 32,
+    sessions: 8,
+    snapshot: 4 << 10,
+    chunk: 256,
+    leases: 16,
+    lease_events: 16,
+};
+
+/// The table of the backend in use.
+#[cfg(feature = "alloc")]
+pub const MOST: Limits = SERVER;
+/// The table of the backend in use.
+#[cfg(not(feature = "alloc"))]
+pub const MOST: Limits = BOARD;
+
+impl Limits {
+    /// These limits, none above the backend's and none below what the protocols need to move.
+    #[must_use]
+    pub const fn within(self) -> Self {
+        const fn clamp(value: usize, least: usize, most: usize) -> usize {
+            if value < least {
+                least
+            } else if value > most {
+                most
+            } else {
+                value
+            }
+        }
+        Self {
+            members: clamp(self.members, 1, MOST.members),
+            runs: clamp(self.runs, 2, MOST.runs),
+            entries: clamp(self.entries, 4, MOST.entries),
+            batch: clamp(self.batch, 1, MOST.batch),
+            window: clamp(self.window, 1, MOST.window),
+            sessions: clamp(self.sessions, 1, MOST.sessions),
+            snapshot: clamp(self.snapshot, 64, MOST.snapshot),
+            chunk: clamp(self.chunk, 1, MOST.chunk),
+            leases: clamp(self.leases, 1, MOST.leases),
+            lease_events: clamp(self.lease_events, 1, MOST.lease_events),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        MOST
+    }
+}
+
+/// Which limit would have been passed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Limit {
+    /// [`Limits::runs`]: too many leaders came and went without a commit.
+    Runs,
+    /// [`Limits::entries`]: the log is full of entries that are not applied or not compacted.
+    Entries,
+    /// [`Limits::batch`]: more requests at once than an append message carries.
+    Batch,
+    /// [`Limits::snapshot`]: the state does not fit a snapshot.
+    Snapshot,
+}
+
+impl From<Limit> for Refused {
+    fn from(limit: Limit) -> Self {
+        Self::Full(limit)
+    }
+}
+
+const _: () = assert!(SERVER.members <= crate::id::Members::MOST);
+const _: () = assert!(BOARD.batch <= BOARD.window && SERVER.batch <= SERVER.window);
+const _: () = assert!(BOARD.window <= BOARD.entries && SERVER.window <= SERVER.entries);

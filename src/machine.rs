@@ -1,0 +1,158 @@
+//! The step contract: how a host drives a protocol.
+
+use crate::event::Event;
+use crate::hlc;
+use crate::id::Slot;
+use crate::limits::Limit;
+use crate::time::{Instant, Now};
+use core::fmt;
+
+/// A protocol as data: no clock, no socket, no disk, no thread.
+///
+/// Every step is *transition, then settle*: one `match` on the input changes the state, then one
+/// pass tells every level that has become true and was not told yet. Nothing is queued, so nothing
+/// is stale. Equal states given equal inputs make equal outputs.
+pub trait Machine {
+    /// What the host tells the machine. Payloads are borrowed from the host's buffers.
+    type Input<'a>;
+    /// What the machine tells the host to do.
+    type Output;
+
+    /// Takes one input and puts what the host must do into `out`.
+    ///
+    /// The host *encodes* the outputs before the next step; then it may perform them in any order,
+    /// at any time. Log writes alone keep their order among themselves.
+    ///
+    /// # Errors
+    /// Only a host's own request, or an outbox that is not empty or too small, is refused, and then
+    /// nothing happened: the state is unchanged and `out` received nothing. A peer's message is
+    /// never refused; one that makes no sense is ignored with an [`Event`].
+    fn step<X: Outbox<Self::Output> + ?Sized>(
+        &mut self,
+        now: Now,
+        input: Self::Input<'_>,
+        out: &mut X,
+    ) -> Result<(), Refused>;
+
+    /// When the host should next send a tick, if ever. Right after a tick it is later than `now`.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// The most outputs that one step can make.
+    fn max_outputs(&self) -> usize;
+
+    /// Takes one input and returns the outputs in a `Vec`: sugar for tests and examples.
+    ///
+    /// # Errors
+    /// As [`step`](Machine::step).
+    #[cfg(feature = "alloc")]
+    fn step_vec(
+        &mut self,
+        now: Now,
+        input: Self::Input<'_>,
+    ) -> Result<alloc::vec::Vec<Self::Output>, Refused> {
+        let mut out = alloc::vec::Vec::new();
+        self.step(now, input, &mut out)?;
+        Ok(out)
+    }
+}
+
+/// Where a machine puts its outputs: the caller's own.
+pub trait Outbox<O> {
+    /// Whether everything that was put in has been taken out.
+    fn is_empty(&self) -> bool;
+
+    /// How many more outputs fit.
+    fn room(&self) -> usize;
+
+    /// Takes an output. Never called more than [`room`](Outbox::room) times in one step.
+    fn push(&mut self, output: O);
+
+    /// Hears what happened inside; may be left out, and then costs nothing.
+    fn event(&mut self, _: Event) {}
+}
+
+/// Refuses an outbox that could not take everything a step may say.
+pub(crate) fn check_outbox<O, X: Outbox<O> + ?Sized>(out: &X, needs: usize) -> Result<(), Refused> {
+    if !out.is_empty() {
+        Err(Refused::OutboxNotEmpty)
+    } else if out.room() < needs {
+        Err(Refused::OutboxTooSmall { needs })
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<O> Outbox<O> for alloc::vec::Vec<O> {
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+    fn push(&mut self, output: O) {
+        self.push(output);
+    }
+}
+
+impl<O, const N: usize> Outbox<O> for crate::bounded::List<O, N> {
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    fn room(&self) -> usize {
+        N.saturating_sub(self.len())
+    }
+    fn push(&mut self, output: O) {
+        // The contract says that this is never called without room, so nothing is lost here.
+        let _ = self.push(output);
+    }
+}
+
+/// Why a host's request was not taken. Nothing happened.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Refused {
+    /// The outputs of the last step are still in the outbox: encode and take them first.
+    OutboxNotEmpty,
+    /// The outbox has less room than a step may need: give it room for `needs` outputs.
+    OutboxTooSmall {
+        /// [`Machine::max_outputs`].
+        needs: usize,
+    },
+    /// This member does not lead: ask the leader, if one is known.
+    NotLeader {
+        /// The leader that this member knows.
+        leader: Option<Slot>,
+    },
+    /// A limit would be passed: try again when something has been committed or compacted.
+    Full(Limit),
+    /// The request cannot be meant: it is empty, or names what does not exist.
+    Meaningless,
+    /// The clock does not permit a stamp now.
+    Clock(hlc::Error),
+    /// The machine has stopped for good, because a write failed or its state contradicts itself:
+    /// restart it from what is on disk.
+    Stopped,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutboxNotEmpty => f.write_str("the outbox still holds the last step's outputs"),
+            Self::OutboxTooSmall { needs } => write!(f, "the outbox needs room for {needs} outputs"),
+            Self::NotLeader { leader: Some(leader) } => {
+                write!(f, "this member does not lead; member {leader} does")
+            }
+            Self::NotLeader { leader: None } => {
+                f.write_str("no leader is known; try again after an election")
+            }
+            Self::Full(limit) => write!(f, "the limit `{limit:?}` is reached; try again later"),
+            Self::Meaningless => f.write_str("the request is empty or names what does not exist"),
+            Self::Clock(error) => error.fmt(f),
+            Self::Stopped => f.write_str("the machine has stopped; restart it from its disk"),
+        }
+    }
+}
+
+impl core::error::Error for Refused {}
