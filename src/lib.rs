@@ -17,7 +17,9 @@ extern crate alloc;
 extern crate std;
 
 #[cfg(not(any(feature = "alloc", feature = "heapless")))]
-compile_error!("choose where quorate keeps its collections: feature `alloc` (default) or `heapless`");
+compile_error!(
+    "choose where quorate keeps its collections: feature `alloc` (default) or `heapless`"
+);
 
 pub mod bounded;
 pub mod codec;
@@ -27,6 +29,7 @@ pub mod id;
 pub mod limits;
 pub mod machine;
 pub mod quorum;
+pub mod raft;
 pub mod rng;
 pub mod state_machine;
 pub mod time;

@@ -140,7 +140,9 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OutboxNotEmpty => f.write_str("the outbox still holds the last step's outputs"),
-            Self::OutboxTooSmall { needs } => write!(f, "the outbox needs room for {needs} outputs"),
+            Self::OutboxTooSmall { needs } => {
+                write!(f, "the outbox needs room for {needs} outputs")
+            }
             Self::NotLeader { leader: Some(leader) } => {
                 write!(f, "this member does not lead; member {leader} does")
             }

@@ -176,7 +176,10 @@ mod tests {
 
     #[test]
     fn time_saturates_and_never_panics() {
-        assert_eq!(Instant::from_micros(u64::MAX).after(Span::secs(u64::MAX)).as_micros(), u64::MAX);
+        assert_eq!(
+            Instant::from_micros(u64::MAX).after(Span::secs(u64::MAX)).as_micros(),
+            u64::MAX
+        );
         assert_eq!(Instant::ORIGIN.since(Instant::from_micros(9)), Span::ZERO);
         assert_eq!(Span::from(core::time::Duration::MAX).as_micros(), u64::MAX);
         assert_eq!(Span::millis(3).minus(Span::secs(1)), Span::ZERO);

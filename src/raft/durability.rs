@@ -1,0 +1,213 @@
+//! What must be on disk before what may be said.
+//!
+//! Writes leave as [`Write`]s, each with a [`Receipt`], and the host echoes the newest receipt
+//! whose write, and all before it, are durable. There is no table of writes in flight: the receipt
+//! itself says what it confirms. It carries
+//!
+//! - the **boot**, so that a completion from a former life confirms nothing;
+//! - the count of **ballots** (term and vote) written, so that it confirms those up to it;
+//! - the count of **cuts** and the last index written: entries are confirmed only if the log has
+//!   not been cut since, for an index that was cut and written again is another entry.
+//!
+//! A write takes the place of everything at and above its first index: a cut needs no record of
+//! its own.
+
+use super::{Raft, Snapshot, log::Run};
+use crate::id::{Index, Slot, Term};
+
+/// What a host must make durable, in order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub enum Write {
+    /// The term, and the vote given in it.
+    Ballot {
+        /// The term.
+        term: Term,
+        /// Who has this member's vote in it.
+        vote: Option<Slot>,
+    },
+    /// Entries of one term; they take the place of whatever stood from `first` on.
+    Append {
+        /// The term of all entries.
+        term: Term,
+        /// Where the first stands.
+        first: Index,
+        /// Where the last stands.
+        last: Index,
+    },
+    /// The whole state anew: this, then an append for each run of [`Raft::image`]. Nothing
+    /// written before it is needed any more.
+    Rebase {
+        /// The term.
+        term: Term,
+        /// Who has this member's vote in it.
+        vote: Option<Slot>,
+        /// The durable snapshot that the log goes on from.
+        snapshot: Snapshot,
+    },
+}
+
+/// Proof of a write, opaque to the host: echo the newest one in
+/// [`Input::Persisted`](super::Input::Persisted).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct Receipt {
+    boot: u64,
+    ballot: u64,
+    cut: u64,
+    last: Index,
+}
+
+/// How much has been handed to the disk, and how much of that it has confirmed.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Disk {
+    boot: u64,
+    /// Ballots cast in this life; handed over; confirmed.
+    ballots: u64,
+    ballots_written: u64,
+    ballots_durable: u64,
+    /// How often the log was cut in this life.
+    cuts: u64,
+    /// The last index handed over.
+    written: Index,
+    /// The last index confirmed.
+    durable: Index,
+    /// The state is to be written whole.
+    rebase: bool,
+}
+
+impl Disk {
+    pub(super) const fn new(boot: u64, last: Index) -> Self {
+        Self {
+            boot,
+            ballots: 0,
+            ballots_written: 0,
+            ballots_durable: 0,
+            cuts: 0,
+            written: last,
+            durable: last,
+            rebase: false,
+        }
+    }
+
+    /// Up to where entries are on disk.
+    pub(super) const fn durable(&self) -> Index {
+        self.durable
+    }
+
+    /// Whether the present term and vote are on disk.
+    pub(super) const fn has_ballot(&self) -> bool {
+        self.ballots_durable == self.ballots
+    }
+
+    /// The term or the vote has changed.
+    pub(super) const fn ballot_cast(&mut self) {
+        self.ballots = self.ballots.saturating_add(1);
+    }
+
+    /// The log was cut from `from` on.
+    pub(super) fn cut(&mut self, from: Index) {
+        self.cuts = self.cuts.saturating_add(1);
+        self.written = self.written.min(from.previous());
+        self.durable = self.durable.min(from.previous());
+    }
+
+    /// A durable snapshot covers the log up to `boundary`.
+    pub(super) fn covered(&mut self, boundary: Index) {
+        self.written = self.written.max(boundary);
+        self.durable = self.durable.max(boundary);
+        self.rebase = true;
+    }
+
+    /// The host says that a write, and all before it, are durable.
+    pub(super) fn confirm(&mut self, receipt: Receipt) {
+        if receipt.boot != self.boot {
+            return;
+        }
+        let ballot = receipt.ballot.min(self.ballots_written);
+        self.ballots_durable = self.ballots_durable.max(ballot);
+        if receipt.cut == self.cuts {
+            self.durable = self.durable.max(receipt.last.min(self.written));
+        }
+    }
+
+    const fn receipt(&self) -> Receipt {
+        Receipt {
+            boot: self.boot,
+            ballot: self.ballots_written,
+            cut: self.cuts,
+            last: self.written,
+        }
+    }
+}
+
+impl Raft {
+    /// Hands the next write to the disk, if one is due: the ballot before the entries made in it.
+    pub(super) fn next_write(&mut self) -> Option<(Receipt, Write)> {
+        let disk = &mut self.disk;
+        let (term, vote) = (self.term, self.vote);
+        let write = if let (true, Some(snapshot)) = (disk.rebase, self.snapshot) {
+            disk.rebase = false;
+            disk.ballots_written = disk.ballots;
+            disk.written = self.log.last().index;
+            Write::Rebase { term, vote, snapshot }
+        } else if disk.ballots_written < disk.ballots {
+            disk.ballots_written = disk.ballots;
+            Write::Ballot { term, vote }
+        } else {
+            let first = disk.written.next();
+            let run = self.log.run_at(first)?;
+            disk.written = run.last;
+            Write::Append { term: run.term, first, last: run.last }
+        };
+        Some((disk.receipt(), write))
+    }
+
+    /// All that must be on disk for this state, as writes: what a [`Write::Rebase`] stands for.
+    pub fn image(&self) -> impl Iterator<Item = Write> {
+        let (term, vote) = (self.term, self.vote);
+        let head = match self.snapshot {
+            Some(snapshot) => Write::Rebase { term, vote, snapshot },
+            None => Write::Ballot { term, vote },
+        };
+        let append = |run: &Run| Write::Append { term: run.term, first: run.first, last: run.last };
+        core::iter::once(head).chain(self.log.runs().iter().map(append))
+    }
+
+    /// Folds a write of a former life back in, in the order of writing, before the first step.
+    ///
+    /// Writes that the snapshot given to [`Raft::recover`] overtook are recognised: what lies below
+    /// its boundary is passed over, and what contradicts it is dropped.
+    pub fn replay(&mut self, write: &Write) {
+        match *write {
+            Write::Ballot { term, vote } => (self.term, self.vote) = (term, vote),
+            Write::Append { term, first, last } => self.replay_append(term, first, last),
+            Write::Rebase { term, vote, snapshot } => {
+                (self.term, self.vote) = (term, vote);
+                if snapshot.boundary.index >= self.log.floor().index {
+                    self.log.reset(snapshot.boundary);
+                    self.snapshot = Some(snapshot);
+                    self.commit = snapshot.boundary.index;
+                } else {
+                    self.log.reset(self.log.floor());
+                }
+            }
+        }
+        self.disk = Disk::new(self.disk.boot, self.log.last().index);
+        self.told.commit = self.commit;
+    }
+
+    fn replay_append(&mut self, term: Term, first: Index, last: Index) {
+        let floor = self.log.floor();
+        if first > self.log.last().index.next() || last < first {
+            return; // Goes on from entries that contradicted the snapshot and were dropped.
+        }
+        self.log.cut(first.max(floor.index.next()));
+        let contradicts = first <= floor.index && term != floor.term;
+        let from = self.log.last();
+        if last > from.index && !contradicts && self.log.has_room(from.index, term) {
+            self.log.append(term, last.above(from.index));
+        }
+    }
+}

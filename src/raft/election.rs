@@ -1,0 +1,219 @@
+//! Elections: canvass, campaign, vote, lead (dissertation 3.4, 9.6, 6.2).
+//!
+//! A member whose alarm rings first *canvasses*: it asks whether it would be elected, without
+//! raising its term. Only with a quorum's yes does it campaign. A no carries the real term of who
+//! says it, and is adopted, or a member with the longest log and an old term would canvass in vain
+//! for ever (openraft#1796, etcd#8243).
+
+use super::replication::{Following, Leadership};
+use super::{Message, Output, Raft, Role};
+use crate::event::{Event, Ignored, SteppedDown};
+use crate::id::{EntryId, Members, Slot, Term};
+use crate::machine::Outbox;
+use crate::quorum;
+
+impl Raft {
+    /// Enters a higher term as a follower of nobody; a lower or equal one changes nothing.
+    pub(super) fn adopt<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        term: Term,
+        out: &mut X,
+    ) -> Option<Message> {
+        if term > self.term {
+            out.event(Event::TermAdopted { term });
+            self.step_down(SteppedDown::HigherTerm, out);
+            self.role = Role::Follower(Following::nobody());
+            self.enter(term, None);
+        }
+        None
+    }
+
+    /// Changes the ballot: the one place where term and vote are set while running.
+    fn enter(&mut self, term: Term, vote: Option<Slot>) {
+        (self.term, self.vote) = (term, vote);
+        self.disk.ballot_cast();
+    }
+
+    /// Stops leading, if this member leads, and waits as a follower of nobody.
+    pub(super) fn step_down<X: Outbox<Output> + ?Sized>(&mut self, why: SteppedDown, out: &mut X) {
+        let Role::Leader(leading) = &self.role else { return };
+        if self.commit < leading.barrier().index {
+            self.fruitless = self.fruitless.saturating_add(1);
+        }
+        out.event(Event::SteppedDown { term: self.term, why });
+        self.role = Role::Follower(Following::nobody());
+        self.set_alarm();
+    }
+
+    /// The alarm of a member without a leader: ask around before disturbing anyone.
+    ///
+    /// Not while the last ballot is on its way to the disk (openraft 0.10.0-alpha: a lone voter
+    /// elected itself twice), nor without room for an entry of its own in the log.
+    pub(super) fn canvass<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        self.set_alarm();
+        let Some(term) = self.term.next().filter(|_| self.disk.has_ballot()) else { return };
+        if self.entries_room() == 0 || !self.log.has_room(self.log.last().index, term) {
+            return;
+        }
+        out.event(Event::Canvassing { term });
+        self.role = Role::Canvasser { granted: Members::only(self.config.me), asked: false };
+    }
+
+    /// Moves a member on that has the votes for it: from canvasser to candidate to leader.
+    pub(super) fn promote<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        let needed = quorum::majority(self.config.voters.len());
+        let me = Members::only(self.config.me);
+        if let (Role::Canvasser { granted, .. }, Some(term)) = (&self.role, self.term.next())
+            && granted.len() >= needed
+        {
+            out.event(Event::Campaigning { term });
+            self.role = Role::Candidate { granted: me, asked: false };
+            self.enter(term, Some(self.config.me));
+            self.set_alarm();
+        }
+        // Its own vote counts once it is on disk, and nobody else's can be in before that.
+        if let Role::Candidate { granted, .. } = &self.role
+            && granted.len() >= needed
+            && self.disk.has_ballot()
+        {
+            let last = self.log.last().index;
+            self.log.append(self.term, 1);
+            let barrier = self.log.last();
+            out.event(Event::Elected { barrier });
+            self.role = Role::Leader(Leadership::new(&self.config, self.now, last, barrier));
+            self.set_alarm();
+        }
+    }
+
+    /// Whether this member owes another leader its loyalty, so that `candidate` must wait (6.2).
+    fn is_promised(&self, candidate: Slot) -> bool {
+        // The very leader that the promise was given to may ask (hashicorp/raft#605).
+        self.leads() || (self.now < self.promised_until && self.leader() != Some(candidate))
+    }
+
+    /// Whether a log that ends in `last` holds everything that can be committed (3.6.1).
+    fn is_up_to_date(&self, last: EntryId) -> bool {
+        let mine = self.log.last();
+        (last.term, last.index) >= (mine.term, mine.index)
+    }
+
+    pub(super) fn on_pre_vote(&self, from: Slot, proposed: Term, last: EntryId) -> Message {
+        let granted = proposed > self.term && !self.is_promised(from) && self.is_up_to_date(last);
+        Message::PreVoteReply { term: self.term, proposed, granted }
+    }
+
+    pub(super) fn on_pre_vote_reply<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        from: Slot,
+        term: Term,
+        proposed: Term,
+        yes: bool,
+        out: &mut X,
+    ) -> Option<Message> {
+        if term > self.term {
+            return self.adopt(term, out);
+        }
+        let asked_for = self.term.next();
+        match &mut self.role {
+            Role::Canvasser { granted, .. } if yes && Some(proposed) == asked_for => {
+                *granted = granted.with(from);
+            }
+            Role::Canvasser { .. } if Some(proposed) == asked_for => {}
+            _ => out.event(Event::Ignored { from, why: Ignored::Stale }),
+        }
+        None
+    }
+
+    pub(super) fn on_vote<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        from: Slot,
+        term: Term,
+        last: EntryId,
+        out: &mut X,
+    ) -> Option<Message> {
+        if term >= self.term && self.is_promised(from) {
+            out.event(Event::Ignored { from, why: Ignored::Promised });
+            return Some(Message::VoteReply { term: self.term, granted: false });
+        }
+        self.adopt(term, out);
+        let free = self.vote.is_none_or(|vote| vote == from);
+        if term < self.term || !free || !self.is_up_to_date(last) {
+            return Some(Message::VoteReply { term: self.term, granted: false });
+        }
+        if self.vote.is_none() {
+            self.enter(term, Some(from));
+            self.set_alarm();
+        }
+        // A yes is a promise: `tell_ballots` says it once the ballot is on disk.
+        if !matches!(self.role, Role::Follower(_)) {
+            self.role = Role::Follower(Following::nobody());
+        }
+        if let Role::Follower(following) = &mut self.role {
+            following.vote_owed = true;
+        }
+        None
+    }
+
+    pub(super) fn on_vote_reply<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        from: Slot,
+        term: Term,
+        yes: bool,
+        out: &mut X,
+    ) -> Option<Message> {
+        if term > self.term {
+            return self.adopt(term, out);
+        }
+        match &mut self.role {
+            Role::Candidate { granted, asked: true } if term == self.term => {
+                if yes {
+                    *granted = granted.with(from);
+                }
+            }
+            _ => out.event(Event::Ignored { from, why: Ignored::Stale }),
+        }
+        None
+    }
+
+    /// Says what concerns elections and has become sayable.
+    pub(super) fn tell_ballots<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        let (last, to) = (self.log.last(), self.peers());
+        if to.is_empty() {
+            return;
+        }
+        let on_disk = self.disk.has_ballot();
+        match &mut self.role {
+            Role::Canvasser { asked, .. } if !*asked => {
+                *asked = true;
+                if let Some(term) = self.term.next() {
+                    out.push(Output::Send { to, message: Message::PreVote { term, last } });
+                }
+            }
+            Role::Candidate { asked, .. } if !*asked && on_disk => {
+                *asked = true;
+                let message = Message::Vote { term: self.term, last };
+                out.push(Output::Send { to, message });
+            }
+            Role::Follower(following) if following.vote_owed && on_disk => {
+                following.vote_owed = false;
+                if let Some(candidate) = self.vote {
+                    let message = Message::VoteReply { term: self.term, granted: true };
+                    out.push(Output::Send { to: Members::only(candidate), message });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A leader's alarm: has a quorum been heard within an election timeout? (6.2)
+    pub(super) fn look_for_quorum<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        let Role::Leader(leading) = &self.role else { return };
+        let heard = leading.quorum_heard(self.config.voters, self.config.me, self.now);
+        let until = heard.after(self.config.election_timeout);
+        if until > self.now {
+            self.alarm = Some(until);
+        } else {
+            self.step_down(SteppedDown::QuorumSilent, out);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What members of a group say to each other. Every message is small, fixed and `Copy`; entries
+//! and snapshot bytes travel beside it and are the payload floor's.
+
+use crate::id::{EntryId, Index, Term};
+
+/// A snapshot's name: what it covers and what its bytes are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct Snapshot {
+    /// The last entry that it covers.
+    pub boundary: EntryId,
+    /// How many bytes it has.
+    pub size: u32,
+    /// The digest of the bytes.
+    pub digest: u64,
+}
+
+/// A message from one member to another. Section numbers are those of Ongaro's dissertation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub enum Message {
+    /// "Would you vote for me in this term?" Asks for no promise (9.6).
+    PreVote {
+        /// The term that the sender would campaign in.
+        term: Term,
+        /// The last entry of its log.
+        last: EntryId,
+    },
+    /// The answer. Its real term is adopted by a sender that lags behind, granted or not.
+    PreVoteReply {
+        /// The term that the answering member is in.
+        term: Term,
+        /// The term that was asked about.
+        proposed: Term,
+        /// Whether it would vote so.
+        granted: bool,
+    },
+    /// "Vote for me" (3.4).
+    Vote {
+        /// The term that the sender campaigns in.
+        term: Term,
+        /// The last entry of its log.
+        last: EntryId,
+    },
+    /// The answer.
+    VoteReply {
+        /// The term that the answering member is in.
+        term: Term,
+        /// Whether it has voted for the receiver in that term.
+        granted: bool,
+    },
+    /// Entries of one run, or none: then a heartbeat, a read round or news of a commit (3.5).
+    Append {
+        /// The leader's term.
+        term: Term,
+        /// The entry before the first.
+        prev: EntryId,
+        /// The term of all entries.
+        entries: Term,
+        /// How many there are.
+        count: u32,
+        /// Up to where the leader knows entries to be committed.
+        commit: Index,
+        /// The newest round of the leader; whoever hears a new one answers at once (6.4).
+        round: u64,
+    },
+    /// "My log agrees with yours up to here, and is on disk."
+    Matched {
+        /// The term that this answers in.
+        term: Term,
+        /// Up to where.
+        matched: Index,
+        /// The newest round heard.
+        round: u64,
+    },
+    /// "I do not hold the entry before your first."
+    Conflict {
+        /// The term that this answers in.
+        term: Term,
+        /// The index of the entry that is not held.
+        rejected: Index,
+        /// The highest entry held that the leader's log could hold too.
+        hint: EntryId,
+        /// The newest round heard.
+        round: u64,
+    },
+    /// A part of a snapshot, or none: then a heartbeat to a member that is receiving one (5.3).
+    Chunk {
+        /// The leader's term.
+        term: Term,
+        /// The last entry that the snapshot covers.
+        boundary: EntryId,
+        /// The digest of its bytes.
+        digest: u64,
+        /// How many bytes it has.
+        size: u32,
+        /// Where in its bytes the part begins.
+        offset: u32,
+        /// How many bytes it has.
+        length: u32,
+        /// The newest round of the leader.
+        round: u64,
+    },
+    /// "This much of the snapshot is here; go on from there."
+    Received {
+        /// The term that this answers in.
+        term: Term,
+        /// The digest of the snapshot that is meant.
+        digest: u64,
+        /// How many of its bytes are here.
+        received: u32,
+        /// The newest round heard.
+        round: u64,
+    },
+    /// "Your term is over." It is adopted.
+    Stale {
+        /// The term that the sender is in.
+        term: Term,
+    },
+}
+
+impl Message {
+    /// The term that the sender speaks in; for a pre-vote, the one that it would campaign in.
+    #[must_use]
+    pub const fn term(&self) -> Term {
+        match *self {
+            Self::PreVote { term, .. }
+            | Self::PreVoteReply { term, .. }
+            | Self::Vote { term, .. }
+            | Self::VoteReply { term, .. }
+            | Self::Append { term, .. }
+            | Self::Matched { term, .. }
+            | Self::Conflict { term, .. }
+            | Self::Chunk { term, .. }
+            | Self::Received { term, .. }
+            | Self::Stale { term } => term,
+        }
+    }
+
+    /// Whether its parts agree with each other; one that fails this comes from no correct member.
+    pub(super) const fn is_coherent(&self) -> bool {
+        match *self {
+            Self::Append { term, prev, entries, count, .. } => {
+                let (term, prev_term, entries) =
+                    (term.number(), prev.term.number(), entries.number());
+                prev_term <= term
+                    && (count == 0 || (prev_term <= entries && entries <= term && entries > 0))
+                    && prev.index.number().checked_add(count as u64).is_some()
+            }
+            Self::Chunk { term, boundary, size, offset, length, .. } => {
+                boundary.term.number() <= term.number()
+                    && boundary.index.number() > 0
+                    && size > 0
+                    && match offset.checked_add(length) {
+                        Some(end) => end <= size,
+                        None => false,
+                    }
+            }
+            _ => true,
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Message>() == 56);

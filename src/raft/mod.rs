@@ -1,0 +1,564 @@
+//! Raft (Ongaro and Ousterhout 2014; section numbers are those of Ongaro's dissertation), without
+//! payloads: it orders identities, [`EntryId`]s, and never sees a command.
+//!
+//! **State** a ballot (term, vote), the [`Log`] as runs of terms, the commit index, a role with the
+//! data that only this role has, what is on disk ([`durability`]), and what was told to the host.
+//! **Inputs** [`Input`]. **Outputs** [`Output`], each told when it *became* true and told once.
+//!
+//! **Rules**, each in one place:
+//!
+//! | rule | where |
+//! |---|---|
+//! | a vote looks at log, term and the promise to a live leader, never at role or configuration | `election::on_vote` |
+//! | a candidate counts itself, and asks, only when its ballot is on disk | `election::promote`, `tell` |
+//! | entries are cut only where another leader's entry really differs, never at or below commit | `replication::on_append` |
+//! | an acknowledgement names what matched *and* is on disk, and waits for the ballot | `replication::tell_ack` |
+//! | a leader commits by counting only entries of its own term (3.6.2) | `replication::advance_commit` |
+//! | a commit is told up to what is on this disk | `settle` |
+//! | a read waits for a round that began after it, and for an entry of this term (6.4) | `read` |
+//! | a snapshot is installed by followers only, and only if the log contradicts it | `snapshot` |
+//!
+//! Members are fixed in this version.
+
+pub mod durability;
+mod election;
+mod log;
+mod message;
+mod read;
+mod replication;
+mod snapshot;
+
+pub use durability::{Receipt, Write};
+pub use log::{Log, Run};
+pub use message::{Message, Snapshot};
+pub use read::Read;
+
+use crate::event::{Event, Ignored, SteppedDown, Stopped};
+use crate::id::{EntryId, Index, Members, Slot, Term};
+use crate::limits::{Limit, Limits};
+use crate::machine::{Machine, Outbox, Refused, check_outbox};
+use crate::rng::Rng;
+use crate::time::{Instant, Now, Span};
+use core::fmt;
+use durability::Disk;
+use replication::{Following, Leadership};
+
+/// How a member is set up.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Config {
+    /// This member.
+    pub me: Slot,
+    /// The members that vote, this one among them.
+    pub voters: Members,
+    /// A number that differs in each life of this member: receipts carry it.
+    pub boot: u64,
+    /// Where the generator starts; best different for each member.
+    pub seed: u64,
+    /// The least time without a leader after which a member campaigns; it draws the actual one
+    /// between this and twice this. At least ten round trips, and longer than a slow write.
+    pub election_timeout: Span,
+    /// How often a leader is heard at least. At most half the election timeout.
+    pub heartbeat: Span,
+    /// Bounds, lowered to the backend's where they are higher.
+    pub limits: Limits,
+}
+
+/// What is wrong with a [`Config`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `me` is not among `voters`.
+    NotAVoter,
+    /// There are more voters, or higher slots, than [`Limits::members`] permits.
+    TooManyVoters,
+    /// `heartbeat` is zero or more than half of `election_timeout`.
+    Timeouts,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAVoter => "this member is not among the voters; add it",
+            Self::TooManyVoters => "too many voters for the limits; remove some",
+            Self::Timeouts => "the heartbeat must be above zero and at most half the timeout",
+        })
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+/// What a host tells a member.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub enum Input {
+    /// The deadline has passed (early and late ticks do no harm).
+    Tick,
+    /// A message came in. The host vouches for the sender.
+    Message {
+        /// Who sent it.
+        from: Slot,
+        /// What it says.
+        message: Message,
+    },
+    /// Append entries: refused unless this member leads. They are the last `count` of the log
+    /// after the step.
+    Propose {
+        /// How many.
+        count: u32,
+    },
+    /// Find out whether a read of the present state would be linearizable: refused unless this
+    /// member leads.
+    Read,
+    /// The write of this receipt, and every write before it, are durable.
+    Persisted(Receipt),
+    /// A write failed. The machine stops for good; a failed write is never tried again.
+    PersistFailed,
+    /// A snapshot is durable on this member: one of its own state, which lets the log be
+    /// compacted, or one that it has received, which takes the log's place.
+    Stored(Snapshot),
+    /// The received snapshot is damaged: it is to be sent again.
+    Discard,
+    /// Stop leading: refused unless this member leads.
+    StepDown,
+}
+
+/// What a host must do. All of it in any order, once encoded, except that writes keep their order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Output {
+    /// Make durable, then echo the receipt.
+    Persist {
+        /// What to echo.
+        receipt: Receipt,
+        /// What to write.
+        write: Write,
+    },
+    /// Send to each of these members; losing it does no harm.
+    Send {
+        /// The receivers.
+        to: Members,
+        /// What to send.
+        message: Message,
+    },
+    /// Entries up to here are committed, and on this disk.
+    Committed {
+        /// The last of them.
+        index: Index,
+    },
+    /// This member leads.
+    Leading {
+        /// The first entry of its term; the payload floor gives it an empty payload.
+        barrier: EntryId,
+    },
+    /// This member does not lead. Whatever it was asked for as a leader and has not answered may
+    /// or may not come to pass: ask the leader.
+    Following {
+        /// The term.
+        term: Term,
+        /// The leader of that term, once it is known.
+        leader: Option<Slot>,
+    },
+    /// A read was taken; [`Output::Readable`] or [`Output::Following`] ends it.
+    Reading {
+        /// Its name.
+        read: Read,
+    },
+    /// Every read up to and with this one may be served once `index` is applied.
+    Readable {
+        /// The newest of them.
+        read: Read,
+        /// What must be applied first.
+        index: Index,
+    },
+    /// All bytes of a snapshot are here: check and store them, then say [`Input::Stored`].
+    SnapshotReceived {
+        /// The snapshot.
+        snapshot: Snapshot,
+    },
+}
+
+/// What a member is, with the data that only this role has.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Role {
+    Follower(Following),
+    /// Asks whether it would be elected.
+    Canvasser {
+        granted: Members,
+        asked: bool,
+    },
+    Candidate {
+        granted: Members,
+        asked: bool,
+    },
+    Leader(Leadership),
+}
+
+/// What the host has been told.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Told {
+    commit: Index,
+    leading: Option<Term>,
+    following: Option<(Term, Option<Slot>)>,
+}
+
+/// A member of a Raft group.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Raft {
+    config: Config,
+    rng: Rng,
+    now: Instant,
+    term: Term,
+    vote: Option<Slot>,
+    log: Log,
+    commit: Index,
+    role: Role,
+    /// When a follower or candidate campaigns, or a leader next looks for its quorum. None before
+    /// the first step.
+    alarm: Option<Instant>,
+    /// Until when this member has promised not to elect another leader.
+    promised_until: Instant,
+    /// Reigns in a row that committed nothing: each doubles the next timeout.
+    fruitless: u8,
+    disk: Disk,
+    /// The durable snapshot at the floor.
+    snapshot: Option<Snapshot>,
+    incoming: Option<snapshot::Incoming>,
+    told: Told,
+    stopped: Option<Stopped>,
+}
+
+impl Raft {
+    /// A member that has never lived before.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the configuration contradicts itself.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        Self::recover(config, None)
+    }
+
+    /// A member that has lived before: `snapshot` is the newest that is durable on it. Fold what
+    /// was written in with [`replay`](Raft::replay), in the order of writing, before the first
+    /// step.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the configuration contradicts itself.
+    pub fn recover(mut config: Config, snapshot: Option<Snapshot>) -> Result<Self, ConfigError> {
+        config.limits = config.limits.within();
+        if !config.voters.contains(config.me) {
+            return Err(ConfigError::NotAVoter);
+        }
+        if config.voters.iter().any(|slot| slot.position() >= config.limits.members) {
+            return Err(ConfigError::TooManyVoters);
+        }
+        if config.heartbeat == Span::ZERO || config.heartbeat.times(2) > config.election_timeout {
+            return Err(ConfigError::Timeouts);
+        }
+        let floor = snapshot.map_or(EntryId::ZERO, |snapshot| snapshot.boundary);
+        Ok(Self {
+            rng: Rng::new(config.seed),
+            now: Instant::ORIGIN,
+            term: floor.term,
+            vote: None,
+            log: Log::new(floor, config.limits.runs),
+            commit: floor.index,
+            role: Role::Follower(Following::nobody()),
+            alarm: None,
+            promised_until: Instant::ORIGIN,
+            fruitless: 0,
+            disk: Disk::new(config.boot, floor.index),
+            snapshot,
+            incoming: None,
+            told: Told { commit: floor.index, leading: None, following: None },
+            stopped: None,
+            config,
+        })
+    }
+
+    /// The term this member is in.
+    #[must_use]
+    pub const fn term(&self) -> Term {
+        self.term
+    }
+
+    /// The leader of this term, as far as this member knows.
+    #[must_use]
+    pub const fn leader(&self) -> Option<Slot> {
+        match &self.role {
+            Role::Follower(following) => following.leader(),
+            Role::Canvasser { .. } | Role::Candidate { .. } => None,
+            Role::Leader(_) => Some(self.config.me),
+        }
+    }
+
+    /// Whether this member leads.
+    #[must_use]
+    pub const fn leads(&self) -> bool {
+        matches!(self.role, Role::Leader(_))
+    }
+
+    /// The role in one word: `leader`, `candidate`, `canvasser`, `follower` or `stopped`.
+    #[must_use]
+    pub const fn role(&self) -> &'static str {
+        match &self.role {
+            _ if self.stopped.is_some() => "stopped",
+            Role::Follower(_) => "follower",
+            Role::Canvasser { .. } => "canvasser",
+            Role::Candidate { .. } => "candidate",
+            Role::Leader(_) => "leader",
+        }
+    }
+
+    /// Who has this member's vote in this term.
+    #[must_use]
+    pub const fn vote(&self) -> Option<Slot> {
+        self.vote
+    }
+
+    /// The log.
+    #[must_use]
+    pub const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Up to where this member knows entries to be committed, on its own disk or not.
+    #[must_use]
+    pub const fn commit(&self) -> Index {
+        self.commit
+    }
+
+    /// Up to where entries are on this disk.
+    #[must_use]
+    pub const fn durable(&self) -> Index {
+        self.disk.durable()
+    }
+
+    /// The configuration, with the limits that are in force.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Why this member has stopped for good, if it has.
+    #[must_use]
+    pub const fn stopped(&self) -> Option<Stopped> {
+        self.stopped
+    }
+
+    /// The members that vote, without this one.
+    fn peers(&self) -> Members {
+        self.config.voters.without(self.config.me)
+    }
+
+    /// Stops for good: nothing more is promised, and nothing taken back.
+    fn stop<X: Outbox<Output> + ?Sized>(&mut self, why: Stopped, out: &mut X) {
+        self.stopped = Some(why);
+        out.event(Event::Stopped { why });
+    }
+}
+
+impl Machine for Raft {
+    type Input<'a> = Input;
+    type Output = Output;
+
+    fn step<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        now: Now,
+        input: Input,
+        out: &mut X,
+    ) -> Result<(), Refused> {
+        check_outbox(out, self.max_outputs())?;
+        self.check(&input)?;
+        self.wake(now, out);
+        match input {
+            Input::Tick => self.tick(out),
+            Input::Message { from, message } => {
+                if let Some(reply) = self.receive(from, &message, out) {
+                    out.push(Output::Send { to: Members::only(from), message: reply });
+                }
+            }
+            Input::Propose { count } => self.log.append(self.term, u64::from(count)),
+            Input::Read => self.read(out),
+            Input::Persisted(receipt) => self.disk.confirm(receipt),
+            Input::PersistFailed => self.stop(Stopped::WriteFailed, out),
+            Input::Stored(snapshot) => self.stored(snapshot, out),
+            Input::Discard => self.incoming = None,
+            Input::StepDown => self.step_down(SteppedDown::Asked, out),
+        }
+        self.settle(out);
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match (&self.role, self.alarm) {
+            _ if self.stopped.is_some() => None,
+            (_, None) => Some(Instant::ORIGIN),
+            (Role::Leader(leading), Some(alarm)) => Some(alarm.min(leading.next_heartbeat())),
+            (_, alarm) => alarm,
+        }
+    }
+
+    fn max_outputs(&self) -> usize {
+        // A ballot and two runs to write; one answer; twice one message to each member; commit,
+        // role, read taken, reads confirmed, snapshot received.
+        self.config.voters.len().saturating_mul(2).saturating_add(9)
+    }
+}
+
+impl Raft {
+    /// Refuses what a host may not ask now, before anything changes.
+    fn check(&self, input: &Input) -> Result<(), Refused> {
+        let must_lead = match input {
+            _ if self.stopped.is_some() => return Err(Refused::Stopped),
+            Input::Propose { .. } | Input::Read | Input::StepDown => true,
+            _ => false,
+        };
+        if must_lead && !self.leads() {
+            return Err(Refused::NotLeader { leader: self.leader() });
+        }
+        let &Input::Propose { count } = input else { return Ok(()) };
+        let limits = &self.config.limits;
+        if count == 0 {
+            return Err(Refused::Meaningless);
+        }
+        if count as usize > limits.batch {
+            return Err(Refused::Full(Limit::Batch));
+        }
+        // One entry for each run stays free, so that a later leader has room for its barrier.
+        if self.entries_room() < (count as usize).saturating_add(limits.runs) {
+            return Err(Refused::Full(Limit::Entries));
+        }
+        Ok(())
+    }
+
+    /// How many more entries the log may hold.
+    fn entries_room(&self) -> usize {
+        let held = self.log.last().index.above(self.log.floor().index);
+        self.config.limits.entries.saturating_sub(usize::try_from(held).unwrap_or(usize::MAX))
+    }
+
+    /// Takes note of the time. A member that has slept through its own alarm accuses nobody.
+    fn wake<X: Outbox<Output> + ?Sized>(&mut self, now: Now, out: &mut X) {
+        self.now = self.now.max(now.mono);
+        let timeout = self.config.election_timeout;
+        match self.alarm {
+            None => {
+                // A former life may have heard a leader just before it ended.
+                self.promised_until = self.now.after(timeout);
+                self.set_alarm();
+            }
+            Some(alarm) if self.now.since(alarm) > timeout => {
+                out.event(Event::Overslept { late: self.now.since(alarm) });
+                self.set_alarm();
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Sets the alarm anew, from now.
+    fn set_alarm(&mut self) {
+        let timeout = self.config.election_timeout;
+        let wait = if self.leads() {
+            timeout
+        } else {
+            let base = timeout.times(1 << self.fruitless.min(5));
+            base.plus(Span::micros(self.rng.below(base.as_micros())))
+        };
+        self.alarm = Some(self.now.after(wait));
+    }
+
+    fn tick<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        let rings = self.alarm.is_some_and(|alarm| self.now >= alarm);
+        match &mut self.role {
+            Role::Leader(leading) => {
+                leading.beat(self.now, self.config.heartbeat);
+                if rings {
+                    self.look_for_quorum(out);
+                }
+            }
+            _ if rings => self.canvass(out),
+            _ => {}
+        }
+    }
+
+    /// Takes a message in. What it returns is an answer that promises nothing and so waits for
+    /// nothing: everything else is told by `settle`.
+    fn receive<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        from: Slot,
+        message: &Message,
+        out: &mut X,
+    ) -> Option<Message> {
+        if let Err(why) = self.sense_of(from, message) {
+            out.event(Event::Ignored { from, why });
+            return None;
+        }
+        match *message {
+            Message::PreVote { term, last } => return Some(self.on_pre_vote(from, term, last)),
+            Message::PreVoteReply { term, proposed, granted } => {
+                self.on_pre_vote_reply(from, term, proposed, granted, out)
+            }
+            Message::Vote { term, last } => return self.on_vote(from, term, last, out),
+            Message::VoteReply { term, granted } => self.on_vote_reply(from, term, granted, out),
+            Message::Append { .. } => return self.on_append(from, message, out),
+            Message::Matched { term, matched, round } => {
+                self.on_matched(from, term, matched, round, out)
+            }
+            Message::Conflict { term, rejected, hint, round } => {
+                self.on_conflict(from, (term, round), rejected, hint, out)
+            }
+            Message::Chunk { .. } => return self.on_chunk(from, message, out),
+            Message::Received { term, digest, received, round } => {
+                self.on_received(from, (term, round), digest, received, out)
+            }
+            Message::Stale { term } => self.adopt(term, out),
+        }
+    }
+
+    fn sense_of(&self, from: Slot, message: &Message) -> Result<(), Ignored> {
+        if !self.peers().contains(from) {
+            Err(Ignored::Stranger)
+        } else if message.term().epoch() != self.term.epoch() {
+            Err(Ignored::WrongEpoch)
+        } else if !message.is_coherent() {
+            Err(Ignored::Malformed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Tells every level that has become true and was not told.
+    fn settle<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        if self.stopped.is_some() {
+            return;
+        }
+        self.promote(out);
+        self.advance_commit();
+        while let Some((receipt, write)) = self.next_write() {
+            out.push(Output::Persist { receipt, write });
+        }
+        self.tell_ballots(out);
+        self.tell_ack(out);
+        self.tell_entries(out);
+        self.tell_role(out);
+        self.tell_reads(out);
+        let committed = self.commit.min(self.disk.durable());
+        if committed > self.told.commit {
+            self.told.commit = committed;
+            out.push(Output::Committed { index: committed });
+        }
+    }
+
+    fn tell_role<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        if let Role::Leader(leading) = &self.role {
+            if self.told.leading != Some(self.term) {
+                (self.told.leading, self.told.following) = (Some(self.term), None);
+                out.push(Output::Leading { barrier: leading.barrier() });
+            }
+        } else {
+            let now = (self.term, self.leader());
+            if self.told.following != Some(now) {
+                (self.told.leading, self.told.following) = (None, Some(now));
+                out.push(Output::Following { term: now.0, leader: now.1 });
+            }
+        }
+    }
+}
