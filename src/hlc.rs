@@ -64,6 +64,12 @@ impl Stamp {
         Span::millis(self.0.saturating_sub(earlier.0) >> 16)
     }
 
+    /// The stamp `count` further on; saturates.
+    #[must_use]
+    pub const fn plus(self, count: u64) -> Self {
+        Self(self.0.saturating_add(count))
+    }
+
     /// The very next stamp, if there is one.
     #[must_use]
     pub const fn next(self) -> Option<Self> {
@@ -183,9 +189,19 @@ impl Clock {
     /// Every [`Error`] but `TooFarAhead`; the clock is unchanged, except that it remembers the
     /// civil time it was told.
     pub fn stamp(&mut self, now: Now) -> Result<Stamp, Error> {
+        self.stamps(now, 1)
+    }
+
+    /// Makes `count` stamps in a row, at least one, and returns the first: the others follow it by
+    /// one each.
+    ///
+    /// # Errors
+    /// As [`stamp`](Clock::stamp); all or none are made.
+    pub fn stamps(&mut self, now: Now, count: u64) -> Result<Stamp, Error> {
         let civil = self.civil_millis(now).ok_or(Error::NoTime)?;
-        let next = self.last.next().ok_or(Error::Exhausted)?.max(Stamp::at_millis(civil));
-        if next > self.latest_allowed(civil) {
+        let first = self.last.next().ok_or(Error::Exhausted)?.max(Stamp::at_millis(civil));
+        let last = Stamp(first.0.checked_add(count.saturating_sub(1)).ok_or(Error::Exhausted)?);
+        if last > self.latest_allowed(civil) {
             let behind = Span::millis(self.highest_civil_millis.saturating_sub(civil));
             return Err(match behind {
                 Span::ZERO => Error::Exhausted,
@@ -193,11 +209,11 @@ impl Clock {
             });
         }
         self.highest_civil_millis = self.highest_civil_millis.max(civil);
-        if next > self.bound {
+        if last > self.bound {
             return Err(Error::BoundNotDurable);
         }
-        self.last = next;
-        Ok(next)
+        self.last = last;
+        Ok(first)
     }
 
     /// Takes note of another node's stamp: all later stamps of this clock are above it.

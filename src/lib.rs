@@ -30,6 +30,7 @@ pub mod limits;
 pub mod machine;
 pub mod quorum;
 pub mod raft;
+pub mod replica;
 pub mod rng;
 pub mod state_machine;
 pub mod time;

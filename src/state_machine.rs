@@ -22,7 +22,7 @@ pub struct Position {
 /// must reach the same state. Time is [`Position::stamp`].
 pub trait StateMachine {
     /// What clients ask for.
-    type Command: Clone + Eq + Hash + Debug;
+    type Command: Clone + Eq + Hash + Debug + 'static;
     /// What they are told. It is remembered per client, and so is part of snapshots.
     type Response: Clone + Eq + Hash + Debug + Codec;
 

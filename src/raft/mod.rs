@@ -32,6 +32,7 @@ pub use durability::{Receipt, Write};
 pub use log::{Log, Run};
 pub use message::{Message, Snapshot};
 pub use read::Read;
+pub use snapshot::Incoming;
 
 use crate::event::{Event, Ignored, SteppedDown, Stopped};
 use crate::id::{EntryId, Index, Members, Slot, Term};
@@ -343,15 +344,20 @@ impl Raft {
         self.stopped
     }
 
+    /// The latest time that this member was told.
+    pub(crate) const fn now(&self) -> Instant {
+        self.now
+    }
+
     /// The members that vote, without this one.
     fn peers(&self) -> Members {
         self.config.voters.without(self.config.me)
     }
 
     /// Stops for good: nothing more is promised, and nothing taken back.
-    fn stop<X: Outbox<Output> + ?Sized>(&mut self, why: Stopped, out: &mut X) {
+    pub(crate) fn stop(&mut self, why: Stopped, mut event: impl FnMut(Event)) {
         self.stopped = Some(why);
-        out.event(Event::Stopped { why });
+        event(Event::Stopped { why });
     }
 }
 
@@ -378,7 +384,7 @@ impl Machine for Raft {
             Input::Propose { count } => self.log.append(self.term, u64::from(count)),
             Input::Read => self.read(out),
             Input::Persisted(receipt) => self.disk.confirm(receipt),
-            Input::PersistFailed => self.stop(Stopped::WriteFailed, out),
+            Input::PersistFailed => self.stop(Stopped::WriteFailed, |event| out.event(event)),
             Input::Stored(snapshot) => self.stored(snapshot, out),
             Input::Discard => self.incoming = None,
             Input::StepDown => self.step_down(SteppedDown::Asked, out),
@@ -405,7 +411,7 @@ impl Machine for Raft {
 
 impl Raft {
     /// Refuses what a host may not ask now, before anything changes.
-    fn check(&self, input: &Input) -> Result<(), Refused> {
+    pub(crate) fn check(&self, input: &Input) -> Result<(), Refused> {
         let must_lead = match input {
             _ if self.stopped.is_some() => return Err(Refused::Stopped),
             Input::Propose { .. } | Input::Read | Input::StepDown => true,
@@ -492,20 +498,20 @@ impl Raft {
             return None;
         }
         match *message {
-            Message::PreVote { term, last } => return Some(self.on_pre_vote(from, term, last)),
+            Message::PreVote { term, last } => Some(self.on_pre_vote(from, term, last)),
             Message::PreVoteReply { term, proposed, granted } => {
                 self.on_pre_vote_reply(from, term, proposed, granted, out)
             }
-            Message::Vote { term, last } => return self.on_vote(from, term, last, out),
+            Message::Vote { term, last } => self.on_vote(from, term, last, out),
             Message::VoteReply { term, granted } => self.on_vote_reply(from, term, granted, out),
-            Message::Append { .. } => return self.on_append(from, message, out),
+            Message::Append { .. } => self.on_append(from, message, out),
             Message::Matched { term, matched, round } => {
                 self.on_matched(from, term, matched, round, out)
             }
             Message::Conflict { term, rejected, hint, round } => {
                 self.on_conflict(from, (term, round), rejected, hint, out)
             }
-            Message::Chunk { .. } => return self.on_chunk(from, message, out),
+            Message::Chunk { .. } => self.on_chunk(from, message, out),
             Message::Received { term, digest, received, round } => {
                 self.on_received(from, (term, round), digest, received, out)
             }

@@ -150,7 +150,7 @@ impl Raft {
         let before = first.previous();
         if first <= self.commit {
             out.event(Event::Ignored { from, why: Ignored::Impossible });
-            self.stop(Stopped::CommittedConflict, out);
+            self.stop(Stopped::CommittedConflict, |event| out.event(event));
             return before;
         }
         let follows = self.log.term_at(before).is_some_and(|before| before <= term);
@@ -306,6 +306,11 @@ impl Leadership {
         let news = confirmed > self.round_told;
         self.round_told = self.round_told.max(confirmed);
         news.then_some(confirmed)
+    }
+
+    /// Whether a follower heard within `timeout` is being sent a snapshot.
+    pub(super) fn is_sending(&self, now: Instant, timeout: Span) -> bool {
+        self.peers.iter().any(|peer| peer.sending.is_some() && now.since(peer.heard) < timeout)
     }
 
     /// Since when a quorum, this member included, has been heard without a break.

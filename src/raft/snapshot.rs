@@ -76,6 +76,13 @@ impl Raft {
         self.snapshot
     }
 
+    /// Whether a follower that answers is being sent the snapshot.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        let Role::Leader(leading) = &self.role else { return false };
+        leading.is_sending(self.now, self.config.election_timeout)
+    }
+
     /// The snapshot that this member is being sent.
     #[must_use]
     pub const fn incoming(&self) -> Option<Incoming> {

@@ -4,3 +4,4 @@
 pub mod cluster;
 pub mod disk;
 pub mod raft;
+pub mod replica;

@@ -1,0 +1,104 @@
+//! What the log holds, with the payload: the bytes that Raft never sees.
+
+use crate::bounded::Ring;
+use crate::hlc::Stamp;
+use crate::id::{ClientId, Index};
+use crate::limits;
+
+/// What a client asks for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub enum Request<C> {
+    /// Open a session, or keep the one that is open.
+    Open {
+        /// Whose.
+        client: ClientId,
+    },
+    /// Apply a command, once, however often this is asked.
+    Command {
+        /// Whose session it belongs to.
+        client: ClientId,
+        /// Its number in the session: each is higher than the one before, and the first above zero.
+        sequence: u64,
+        /// The command.
+        command: C,
+    },
+}
+
+/// What an entry is for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub enum Body<C> {
+    /// The first entry of a leader.
+    Barrier,
+    /// A client's.
+    Request(Request<C>),
+    /// The leader's own, because the state machine said that it was due.
+    Due(C),
+}
+
+/// An entry of the log. Its identity is where it stands.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct Entry<C> {
+    /// The leader's time when it made the entry; above that of the entry before.
+    pub stamp: Stamp,
+    /// What it is for.
+    pub body: Body<C>,
+}
+
+/// The entries from the floor to the end of the log. It always spans exactly what Raft's log does.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Window<C> {
+    floor: Index,
+    entries: Ring<Entry<C>, { limits::MOST.entries }>,
+}
+
+impl<C> Window<C> {
+    pub(super) const fn new(floor: Index) -> Self {
+        Self { floor, entries: Ring::new() }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn last(&self) -> Index {
+        self.floor.plus(self.entries.len() as u64)
+    }
+
+    fn position(&self, index: Index) -> Option<usize> {
+        usize::try_from(index.number().checked_sub(self.floor.next().number())?).ok()
+    }
+
+    pub(super) fn get(&self, index: Index) -> Option<&Entry<C>> {
+        self.entries.get(self.position(index)?)
+    }
+
+    pub(super) fn range(&self, first: Index, last: Index) -> impl Iterator<Item = &Entry<C>> {
+        let from = self.position(first).unwrap_or(usize::MAX);
+        let to = self.position(last.next()).unwrap_or(0);
+        self.entries.range(from, to)
+    }
+
+    /// Appends the entry that follows the last one. Raft's limit is this window's, so it fits.
+    pub(super) fn push(&mut self, entry: Entry<C>) -> Result<(), Entry<C>> {
+        self.entries.push(entry)
+    }
+
+    /// Drops every entry from `from` on.
+    pub(super) fn cut(&mut self, from: Index) {
+        self.entries.truncate(self.position(from).unwrap_or(0));
+    }
+
+    /// Spans what lies above `floor` and no more; what was cut away beyond `last` goes too.
+    pub(super) fn span(&mut self, floor: Index, last: Index) {
+        self.cut(last.next());
+        let gone = usize::try_from(floor.above(self.floor)).unwrap_or(usize::MAX);
+        self.entries.drop_front(gone);
+        self.floor = self.floor.max(floor);
+    }
+}

@@ -1,0 +1,111 @@
+//! How Raft's outputs become the replica's, and entries get their place.
+
+use super::{Body, Entry, Header, Levels, Output, Request, entry::Window};
+use crate::event::Event;
+use crate::hlc::{Clock, Stamp};
+use crate::id::Index;
+use crate::machine::Outbox;
+use crate::raft::{self, Write};
+use crate::time::Now;
+
+/// Where the payloads of entries that Raft takes in this step come from.
+pub(super) enum Source<'a, C> {
+    /// None are expected: what Raft appends by itself is a leader's barrier.
+    Nothing,
+    /// A leader's message: the entries from an index on.
+    Entries(Index, &'a [Entry<C>]),
+    /// Clients' requests, to be stamped from a stamp on and to stand from an index on.
+    Requests(Stamp, Index, &'a [Request<C>]),
+    /// A command that is due, with its stamp.
+    Due(Stamp, &'a C),
+}
+
+/// The outbox that Raft fills, open only for the length of one of its steps.
+pub(super) struct Lift<'a, C, X: ?Sized> {
+    pub(super) window: &'a mut Window<C>,
+    pub(super) clock: &'a mut Clock,
+    pub(super) levels: &'a mut Levels,
+    pub(super) source: Source<'a, C>,
+    pub(super) now: Now,
+    pub(super) out: &'a mut X,
+}
+
+impl<C: Clone, X: Outbox<Output> + ?Sized> Outbox<raft::Output> for Lift<'_, C, X> {
+    fn is_empty(&self) -> bool {
+        true // What stands in the outbox is of this very step.
+    }
+
+    fn room(&self) -> usize {
+        self.out.room()
+    }
+
+    fn push(&mut self, output: raft::Output) {
+        match output {
+            raft::Output::Persist { receipt, write } => {
+                if let Write::Append { first, last, .. } = write {
+                    self.bind(first, last);
+                }
+                self.out.push(Output::Persist { receipt, write });
+            }
+            raft::Output::Send { to, message } => {
+                let early = self.levels.early;
+                self.out.push(Output::Send { to, header: Header { message, early } });
+            }
+            raft::Output::Committed { index } => self.levels.committed = index,
+            raft::Output::Leading { .. } => {
+                self.levels.early = false;
+                self.out.push(Output::Leading);
+            }
+            raft::Output::Following { leader, .. } => {
+                (self.levels.serving, self.levels.confirmed) = (None, None);
+                self.out.push(Output::Following { leader });
+            }
+            raft::Output::Reading { read } => self.out.push(Output::Reading { read }),
+            raft::Output::Readable { read, index } => self.levels.confirmed = Some((read, index)),
+            raft::Output::SnapshotReceived { snapshot } => self.levels.received = Some(snapshot),
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.out.event(event);
+    }
+}
+
+impl<C: Clone, X: ?Sized> Lift<'_, C, X> {
+    /// Puts the payloads of the entries that Raft has just taken where Raft has put them.
+    fn bind(&mut self, first: Index, last: Index) {
+        self.window.cut(first);
+        while self.window.last() < last {
+            let entry = self.payload(self.window.last().next());
+            if self.clock.observe(self.now, entry.stamp).is_err() {
+                self.clock.raise(entry.stamp); // It is committed, or this member's own.
+            }
+            if self.window.push(entry).is_err() {
+                return; // Raft's limit is the window's; `apply` stops at what is missing.
+            }
+        }
+    }
+
+    fn payload(&mut self, index: Index) -> Entry<C> {
+        let place = |from: Index| usize::try_from(index.above(from.previous()).wrapping_sub(1));
+        let given = match &self.source {
+            Source::Nothing => None,
+            Source::Entries(from, entries) => {
+                place(*from).ok().and_then(|place| entries.get(place)).cloned()
+            }
+            Source::Requests(stamp, from, requests) => place(*from).ok().and_then(|place| {
+                let request = requests.get(place)?.clone();
+                Some(Entry { stamp: stamp.plus(place as u64), body: Body::Request(request) })
+            }),
+            Source::Due(stamp, command) => {
+                Some(Entry { stamp: *stamp, body: Body::Due((*command).clone()) })
+            }
+        };
+        given.unwrap_or_else(|| {
+            // A barrier must stand above the entry before it, even if this clock is wrong.
+            let last = self.clock.last();
+            let stamp = self.clock.stamp(self.now).ok().or(last.next()).unwrap_or(last);
+            Entry { stamp, body: Body::Barrier }
+        })
+    }
+}

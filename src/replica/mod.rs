@@ -1,0 +1,618 @@
+//! A replica: Raft, the payloads it orders, and the state machine they are for.
+//!
+//! This is the payload floor. Data enters as a frame, is split here into a header that walks down
+//! to Raft and entries that stay, and is bound to the identity that Raft gives it: an entry is put
+//! in the window when, and only when, Raft hands its identity to the disk, in the same step. So a
+//! host cannot bind bytes to the wrong place.
+//!
+//! **State** the [`Raft`] machine, a window of entries that spans exactly Raft's log, the clock, the
+//! sessions, the state machine with the index applied, and at most two snapshots: the durable one
+//! at the floor, and one that is being received or stored. **Rules**, each in one place:
+//!
+//! | rule | where |
+//! |---|---|
+//! | a follower takes no entry whose stamp is too early for its clock, unless it is committed | `Replica::admit` |
+//! | entries are applied in order, once, when Raft says that they are committed | `Replica::apply` |
+//! | a command takes effect once per session and number | `session` |
+//! | a read is served when what was committed when its round ended is applied | `Replica::tell_reads` |
+//! | a snapshot is the state exactly at its boundary, sessions included | `snapshot` |
+//!
+//! The host encodes each output before the next step: [`Output::Persist`] with
+//! [`Replica::entries`] (or [`Replica::image`] for a rebase), [`Output::Send`] with
+//! [`Replica::entries_of`] and [`Replica::chunk_of`], [`Output::Store`] with
+//! [`Replica::bytes_of`].
+
+mod entry;
+mod lift;
+mod session;
+mod snapshot;
+
+pub use entry::{Body, Entry, Request};
+pub use session::Outcome;
+
+use crate::event::{Event, Ignored, Stopped};
+use crate::hlc::{self, Clock, Stamp};
+use crate::id::{ClientId, EntryId, Index, Members, Slot};
+use crate::limits::Limit;
+use crate::machine::{Machine, Outbox, Refused, check_outbox};
+use crate::quorum;
+use crate::raft::{self, Raft, Read, Receipt, Write};
+use crate::state_machine::{Position, StateMachine};
+use crate::time::{Instant, Now, Span};
+use entry::Window;
+use lift::{Lift, Source};
+use session::Sessions;
+use snapshot::Held;
+
+/// How a replica is set up.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Config {
+    /// The member of the Raft group.
+    pub raft: raft::Config,
+    /// The clock. The log holds every stamp, so it needs no reserve.
+    pub clock: hlc::Config,
+}
+
+/// What travels between replicas, beside entries and snapshot bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct Header {
+    /// Raft's message.
+    pub message: raft::Message,
+    /// The sender does not take the receiver's newest entries yet: their stamps are too early.
+    pub early: bool,
+}
+
+/// What a host tells a replica.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Input<'a, C> {
+    /// The deadline has passed (early and late ticks do no harm).
+    Tick,
+    /// A message came in. The host vouches for the sender.
+    Message {
+        /// Who sent it.
+        from: Slot,
+        /// What it says.
+        header: Header,
+        /// The entries that travelled with it.
+        entries: &'a [Entry<C>],
+        /// The part of a snapshot that travelled with it.
+        chunk: &'a [u8],
+    },
+    /// Clients' requests, together: refused, all of them, unless this member leads.
+    Submit {
+        /// The requests.
+        requests: &'a [Request<C>],
+    },
+    /// Find out when a read of the state is linearizable: refused unless this member leads.
+    Read,
+    /// The write of this receipt, and every write before it, are durable.
+    Persisted(Receipt),
+    /// A write failed. The replica stops for good.
+    PersistFailed,
+    /// The snapshot of [`Output::Store`] is durable.
+    Stored(raft::Snapshot),
+    /// Stop leading: refused unless this member leads.
+    StepDown,
+}
+
+/// What a host must do. All of it in any order, once encoded, except that writes keep their order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Output {
+    /// Make durable, with its entries, then echo the receipt.
+    Persist {
+        /// What to echo.
+        receipt: Receipt,
+        /// What to write.
+        write: Write,
+    },
+    /// Send to each of these members, with its entries or chunk; losing it does no harm.
+    Send {
+        /// The receivers.
+        to: Members,
+        /// What to send.
+        header: Header,
+    },
+    /// Make a snapshot's bytes durable, then say [`Input::Stored`].
+    Store {
+        /// The snapshot.
+        snapshot: raft::Snapshot,
+    },
+    /// The requests of this step stand in the log from here on; each is answered by
+    /// [`Output::Applied`] or, without an answer, by [`Output::Following`].
+    Submitted {
+        /// The first of them.
+        first: EntryId,
+        /// How many they are.
+        count: u32,
+    },
+    /// Everything up to here is applied: ask [`Replica::outcome`].
+    Applied {
+        /// The last of them.
+        index: Index,
+    },
+    /// This member leads.
+    Leading,
+    /// This member does not lead. Requests and reads that it took and did not answer may or may
+    /// not come to pass: their clients ask the leader, in the same session.
+    Following {
+        /// The leader, once it is known.
+        leader: Option<Slot>,
+    },
+    /// A read was taken; [`Output::Readable`] or [`Output::Following`] ends it.
+    Reading {
+        /// Its name.
+        read: Read,
+    },
+    /// Every read up to and with this one may be served now, from [`Replica::state`].
+    Readable {
+        /// The newest of them.
+        read: Read,
+    },
+}
+
+/// Why a replica cannot go on from what is on its disk.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum RecoverError {
+    /// The configuration contradicts itself.
+    Config(raft::ConfigError),
+    /// The snapshot's bytes are not what its name says, or describe no state.
+    Snapshot,
+    /// The log goes on from a snapshot that is not here.
+    SnapshotMissing {
+        /// The last entry that it covers.
+        boundary: EntryId,
+    },
+    /// A write of the log comes without its entries, or holds more than the limits permit.
+    Entries,
+}
+
+impl core::fmt::Display for RecoverError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Snapshot => f.write_str("the snapshot is damaged or of another version"),
+            Self::SnapshotMissing { boundary } => {
+                write!(f, "the log goes on from a snapshot of {boundary} that is missing")
+            }
+            Self::Entries => f.write_str("the log's entries do not fit their writes, or the limits"),
+        }
+    }
+}
+
+impl core::error::Error for RecoverError {}
+
+/// A replica of a state machine.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Replica<S: StateMachine> {
+    raft: Raft,
+    window: Window<S::Command>,
+    clock: Clock,
+    clock_config: hlc::Config,
+    sessions: Sessions<S::Response>,
+    state: S,
+    applied: Position,
+    levels: Levels,
+    /// The durable snapshot at the floor, to be sent to who needs it.
+    held: Option<Held>,
+    /// A snapshot that is being received or stored.
+    next: Option<Held>,
+    /// Members that do not take this leader's stamps yet.
+    early: Members,
+    /// The entry of the last command that was due by itself.
+    due_in: Index,
+    /// When the state machine next has something due.
+    due_at: Option<Instant>,
+}
+
+/// What Raft has said in its steps, as far as this floor acts on it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+struct Levels {
+    committed: Index,
+    /// Reads that may be served once the index is applied; and those confirmed since.
+    serving: Option<(Read, Index)>,
+    confirmed: Option<(Read, Index)>,
+    /// This member did not take the stamps of the last append.
+    early: bool,
+    received: Option<raft::Snapshot>,
+}
+
+impl<S: StateMachine> Replica<S> {
+    /// A replica that has never lived before, of a state machine in its first state.
+    ///
+    /// # Errors
+    /// [`RecoverError::Config`].
+    pub fn new(config: Config, state: S) -> Result<Self, RecoverError> {
+        Self::recover(config, state, None)
+    }
+
+    /// A replica that has lived before: with the newest durable snapshot, if there is one. Fold in
+    /// what was written with [`replay`](Replica::replay) before the first step.
+    ///
+    /// # Errors
+    /// [`RecoverError`], and there is no replica.
+    pub fn recover(
+        config: Config,
+        state: S,
+        snapshot: Option<(raft::Snapshot, &[u8])>,
+    ) -> Result<Self, RecoverError> {
+        let raft = Raft::recover(config.raft, snapshot.map(|(snapshot, _)| snapshot))
+            .map_err(RecoverError::Config)?;
+        let limits = raft.config().limits;
+        let applied = Position { entry: EntryId::ZERO, stamp: Stamp::ZERO };
+        let mut replica = Self {
+            window: Window::new(raft.log().floor().index),
+            clock: Clock::new(config.clock),
+            clock_config: config.clock,
+            sessions: Sessions::new(limits.sessions),
+            state,
+            applied,
+            levels: Levels::default(),
+            held: None,
+            next: None,
+            early: Members::NONE,
+            due_in: Index::ZERO,
+            due_at: None,
+            raft,
+        };
+        if let Some((snapshot, bytes)) = snapshot {
+            let held = Held::from_bytes(snapshot, bytes).ok_or(RecoverError::Snapshot)?;
+            replica.restore(&held).map_err(|_| RecoverError::Snapshot)?;
+            replica.held = Some(held);
+        }
+        Ok(replica)
+    }
+
+    /// Folds a write of a former life back in, with its entries, in the order of writing.
+    ///
+    /// # Errors
+    /// [`RecoverError`]; the replica must not be used.
+    pub fn replay(
+        &mut self,
+        write: &Write,
+        entries: &[Entry<S::Command>],
+    ) -> Result<(), RecoverError> {
+        self.raft.replay(write);
+        match *write {
+            Write::Ballot { .. } => {}
+            Write::Rebase { snapshot, .. } => {
+                if snapshot.boundary.index > self.applied.entry.index {
+                    return Err(RecoverError::SnapshotMissing { boundary: snapshot.boundary });
+                }
+                self.window = Window::new(self.raft.log().floor().index);
+            }
+            Write::Append { term, first, last } => {
+                if entries.len() as u64 != last.above(first.previous()) {
+                    return Err(RecoverError::Entries);
+                }
+                self.window.cut(first);
+                let mut index = first.previous();
+                for entry in entries {
+                    index = index.next();
+                    let is_next = index == self.window.last().next();
+                    if is_next && self.raft.log().term_at(index) == Some(term) {
+                        self.window.push(entry.clone()).map_err(|_| RecoverError::Entries)?;
+                        self.resume_clock(entry.stamp);
+                    }
+                }
+            }
+        }
+        if self.window.last() != self.raft.log().last().index {
+            return Err(RecoverError::Entries);
+        }
+        Ok(())
+    }
+
+    /// The clock goes on above every stamp of the log.
+    fn resume_clock(&mut self, stamp: Stamp) {
+        self.clock = Clock::recover(self.clock_config, self.clock.last().max(stamp));
+    }
+
+    /// The state, as of [`applied`](Replica::applied).
+    #[must_use]
+    pub const fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// The last entry applied.
+    #[must_use]
+    pub const fn applied(&self) -> Position {
+        self.applied
+    }
+
+    /// The Raft machine below.
+    #[must_use]
+    pub const fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    /// The clock.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// What became of a request, once its entry is applied. The number of a request to open a
+    /// session is zero.
+    #[must_use]
+    pub fn outcome(&self, client: ClientId, sequence: u64) -> Outcome<'_, S::Response> {
+        self.sessions.outcome(client, sequence)
+    }
+
+    /// The entries from `first` to `last`, as far as they are above the floor.
+    pub fn entries(&self, first: Index, last: Index) -> impl Iterator<Item = &Entry<S::Command>> {
+        self.window.range(first, last)
+    }
+
+    /// The entries that travel with a message.
+    pub fn entries_of(&self, header: &Header) -> impl Iterator<Item = &Entry<S::Command>> {
+        let (first, last) = match header.message {
+            raft::Message::Append { prev, count, .. } => {
+                (prev.index.next(), prev.index.plus(u64::from(count)))
+            }
+            _ => (Index::new(1), Index::ZERO),
+        };
+        self.window.range(first, last)
+    }
+
+    /// All that must be on disk for this replica beside its snapshot: what a rebase stands for.
+    pub fn image(&self) -> impl Iterator<Item = Write> {
+        self.raft.image()
+    }
+}
+
+impl<S: StateMachine> Machine for Replica<S> {
+    type Input<'a> = Input<'a, S::Command>;
+    type Output = Output;
+
+    fn step<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        now: Now,
+        input: Input<'_, S::Command>,
+        out: &mut X,
+    ) -> Result<(), Refused> {
+        check_outbox(out, self.max_outputs())?;
+        if self.raft.stopped().is_some() {
+            return Err(Refused::Stopped);
+        }
+        let now = Now { mono: now.mono.max(self.raft.now()), wall: now.wall };
+        match input {
+            Input::Tick => self.tick(now, out)?,
+            Input::Message { from, header, entries, chunk } => {
+                self.receive(now, from, header, (entries, chunk), out)?;
+            }
+            Input::Submit { requests } => self.submit(now, requests, out)?,
+            Input::Read => self.below(now, raft::Input::Read, Source::Nothing, out)?,
+            Input::Persisted(receipt) => {
+                self.below(now, raft::Input::Persisted(receipt), Source::Nothing, out)?;
+            }
+            Input::PersistFailed => {
+                self.below(now, raft::Input::PersistFailed, Source::Nothing, out)?;
+            }
+            Input::Stored(snapshot) => self.stored(now, snapshot, out)?,
+            Input::StepDown => self.below(now, raft::Input::StepDown, Source::Nothing, out)?,
+        }
+        self.settle(now, out);
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let due_at = self.due_at.filter(|_| self.raft.stopped().is_none());
+        self.raft.deadline().into_iter().chain(due_at).min()
+    }
+
+    fn max_outputs(&self) -> usize {
+        // Raft steps for the input, and again for what follows from it: a command that is due, a
+        // leader that steps down, a damaged snapshot. Then: submitted; stored, applied and readable,
+        // each for two causes at most.
+        self.raft.max_outputs().saturating_mul(3).saturating_add(7)
+    }
+}
+
+impl<S: StateMachine> Replica<S> {
+    /// Takes a step of the Raft machine below, and brings the window in line with its log.
+    fn below<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        now: Now,
+        input: raft::Input,
+        source: Source<'_, S::Command>,
+        out: &mut X,
+    ) -> Result<(), Refused> {
+        let mut lift = Lift {
+            window: &mut self.window,
+            clock: &mut self.clock,
+            levels: &mut self.levels,
+            source,
+            now,
+            out,
+        };
+        self.raft.step(now, input, &mut lift)?;
+        self.window.span(self.raft.log().floor().index, self.raft.log().last().index);
+        Ok(())
+    }
+
+    fn tick<X: Outbox<Output> + ?Sized>(&mut self, now: Now, out: &mut X) -> Result<(), Refused> {
+        self.below(now, raft::Input::Tick, Source::Nothing, out)?;
+        let is_due = self.due_at.take().is_some_and(|at| now.mono >= at) && self.raft.leads();
+        let Some((_, command)) = self.state.due().filter(|_| is_due) else { return Ok(()) };
+        // If it cannot be proposed now it is still due, and `settle` sets another time.
+        let propose = raft::Input::Propose { count: 1 };
+        if self.raft.check(&propose).is_ok() && self.clock.stamps(now, 1).is_ok() {
+            let stamp = self.clock.last();
+            self.below(now, propose, Source::Due(stamp, &command), out)?;
+            self.due_in = self.raft.log().last().index;
+        }
+        Ok(())
+    }
+
+    fn submit<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        now: Now,
+        requests: &[Request<S::Command>],
+        out: &mut X,
+    ) -> Result<(), Refused> {
+        let count = u32::try_from(requests.len()).map_err(|_| Refused::Full(Limit::Batch))?;
+        let propose = raft::Input::Propose { count };
+        self.raft.check(&propose)?;
+        let stamp = self.clock.stamps(now, u64::from(count)).map_err(Refused::Clock)?;
+        let index = self.raft.log().last().index.next();
+        self.below(now, propose, Source::Requests(stamp, index, requests), out)?;
+        let first = EntryId::new(self.raft.term(), index);
+        out.push(Output::Submitted { first, count });
+        Ok(())
+    }
+
+    fn receive<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        now: Now,
+        from: Slot,
+        mut header: Header,
+        (entries, chunk): (&[Entry<S::Command>], &[u8]),
+        out: &mut X,
+    ) -> Result<(), Refused> {
+        let mut source = Source::Nothing;
+        match &mut header.message {
+            raft::Message::Append { prev, count, commit, .. } => {
+                if *count as usize != entries.len() {
+                    out.event(Event::Ignored { from, why: Ignored::Malformed });
+                    return Ok(());
+                }
+                source = Source::Entries(prev.index.next(), entries);
+                *count = self.admit(now, *prev, *commit, entries, out);
+            }
+            raft::Message::Chunk { length, .. } if *length as usize != chunk.len() => {
+                out.event(Event::Ignored { from, why: Ignored::Malformed });
+                return Ok(());
+            }
+            raft::Message::Matched { .. } | raft::Message::Conflict { .. } => {
+                let others = self.early.without(from);
+                self.early = if header.early { others.with(from) } else { others };
+            }
+            _ => {}
+        }
+        let before = self.raft.incoming();
+        self.below(now, raft::Input::Message { from, message: header.message }, source, out)?;
+        self.stage(now, before, chunk, out)
+    }
+
+    /// How many of a leader's entries may be taken in: those that fit, and whose stamps this clock
+    /// agrees with. What is committed is beyond dispute.
+    fn admit<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        now: Now,
+        prev: EntryId,
+        commit: Index,
+        entries: &[Entry<S::Command>],
+        out: &mut X,
+    ) -> u32 {
+        let most = self.raft.config().limits.entries as u64;
+        let end = self.raft.log().floor().index.plus(most);
+        let mut last_stamp = self.window.get(prev.index).map_or(Stamp::ZERO, |entry| entry.stamp);
+        let mut index = prev.index;
+        let mut admitted = 0_u32;
+        if !entries.is_empty() {
+            self.levels.early = false;
+        }
+        for entry in entries {
+            index = index.next();
+            if index > end || entry.stamp <= last_stamp {
+                break;
+            }
+            if index > commit && self.clock.check(now, entry.stamp).is_err() {
+                out.event(Event::StampTooEarly { index });
+                self.levels.early = true;
+                break;
+            }
+            last_stamp = entry.stamp;
+            admitted = admitted.saturating_add(1);
+        }
+        admitted
+    }
+
+    /// Acts on every level that Raft has raised, and tells what became true.
+    fn settle<X: Outbox<Output> + ?Sized>(&mut self, now: Now, out: &mut X) {
+        self.apply(out);
+        self.defer_to_clocks(now, out);
+        self.take_snapshot(out);
+        self.tell_reads(out);
+        self.due_at = self.next_due(now);
+    }
+
+    /// Applies what is committed, in order, once.
+    fn apply<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        let before = self.applied.entry.index;
+        while self.applied.entry.index < self.levels.committed && self.raft.stopped().is_none() {
+            let index = self.applied.entry.index.next();
+            let found = (self.raft.log().term_at(index), self.window.get(index));
+            let (Some(term), Some(entry)) = found else {
+                self.raft.stop(Stopped::Corrupt, |event| out.event(event));
+                break;
+            };
+            let at = Position { entry: EntryId::new(term, index), stamp: entry.stamp };
+            match &entry.body {
+                Body::Barrier => self.state.leader_changed(at),
+                Body::Due(command) => {
+                    self.state.apply(at, command);
+                }
+                Body::Request(Request::Open { client }) => {
+                    if let Some(client) = self.sessions.open(*client, index) {
+                        out.event(Event::SessionEvicted { client });
+                    }
+                }
+                Body::Request(Request::Command { client, sequence, command }) => {
+                    if self.sessions.is_next(*client, *sequence) {
+                        let response = self.state.apply(at, command);
+                        self.sessions.answer(*client, *sequence, response, index);
+                    }
+                }
+            }
+            self.applied = at;
+        }
+        if self.applied.entry.index > before {
+            out.push(Output::Applied { index: self.applied.entry.index });
+        }
+    }
+
+    /// A leader whose stamps a quorum does not take has a clock that is wrong: it makes way.
+    fn defer_to_clocks<X: Outbox<Output> + ?Sized>(&mut self, now: Now, out: &mut X) {
+        if !self.raft.leads() {
+            self.early = Members::NONE;
+            return;
+        }
+        let voters = self.raft.config().voters;
+        let willing = voters.iter().filter(|&slot| !self.early.contains(slot)).count();
+        if willing < quorum::majority(voters.len()) {
+            self.early = Members::NONE;
+            // It leads, so it is not refused.
+            let _ = self.below(now, raft::Input::StepDown, Source::Nothing, out);
+        }
+    }
+
+    fn tell_reads<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        let levels = &mut self.levels;
+        for _ in 0..2 {
+            if levels.serving.is_none() {
+                levels.serving = levels.confirmed.take();
+            }
+            let applied = self.applied.entry.index;
+            if let Some((read, _)) = levels.serving.take_if(|(_, index)| *index <= applied) {
+                out.push(Output::Readable { read });
+            }
+        }
+    }
+
+    /// When the state machine next has something due, if this member leads and has not proposed it.
+    fn next_due(&self, now: Now) -> Option<Instant> {
+        if !self.raft.leads() || self.applied.entry.index < self.due_in {
+            return None;
+        }
+        let (stamp, _) = self.state.due()?;
+        let civil = now.wall.map(|wall| Stamp::at_millis(wall.as_millis()));
+        let wait = stamp.since(civil.unwrap_or(self.clock.last()));
+        // Never at once: what could not be proposed now is tried again a heartbeat later.
+        let least = self.raft.config().heartbeat;
+        Some(now.mono.after(wait.plus(Span::millis(1)).max(least)))
+    }
+}

@@ -1,0 +1,116 @@
+//! Sessions: a command takes effect once, however often it is sent (dissertation 6.3).
+//!
+//! The table is part of the replicated state: every replica remembers each client's last answer,
+//! and forgets the same client when it needs room, the one whose last command is the oldest. A
+//! command of a session that is not known is not applied, so nothing is ever applied twice.
+
+use crate::bounded::Map;
+use crate::codec::{Codec, Malformed, NoRoom, Sink};
+use crate::id::{ClientId, Index};
+use crate::limits;
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Session<R> {
+    /// The number of the last command, or zero.
+    sequence: u64,
+    /// What it was answered.
+    response: Option<R>,
+    /// The last entry of this client.
+    used: Index,
+}
+
+/// What became of a request whose entry is applied.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Outcome<'a, R> {
+    /// The session is open.
+    Opened,
+    /// It took effect, once, and this is the answer.
+    Done(&'a R),
+    /// The client has sent a later command since; whether this one took effect is forgotten.
+    Superseded,
+    /// The session is not known, or no longer; the command did not take effect with this entry.
+    /// Open a session and ask what the state is.
+    NoSession,
+}
+
+/// The sessions of all clients.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Sessions<R> {
+    sessions: Map<ClientId, Session<R>, { limits::MOST.sessions }>,
+    limit: usize,
+}
+
+impl<R: Codec> Sessions<R> {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self { sessions: Map::new(), limit }
+    }
+
+    /// Opens a session, or keeps one. Tells which client was forgotten to make room.
+    pub(super) fn open(&mut self, client: ClientId, at: Index) -> Option<ClientId> {
+        if let Some(session) = self.sessions.get_mut(&client) {
+            session.used = at;
+            return None;
+        }
+        let is_full = self.sessions.len() >= self.limit;
+        let oldest = self.sessions.iter().min_by_key(|(_, session)| session.used);
+        let evicted = oldest.map(|(client, _)| *client).filter(|_| is_full);
+        if let Some(evicted) = evicted {
+            self.sessions.remove(&evicted);
+        }
+        let _ = self.sessions.insert(client, Session { sequence: 0, response: None, used: at });
+        evicted
+    }
+
+    /// Whether a command is the session's next; if so, its answer must follow.
+    pub(super) fn is_next(&self, client: ClientId, sequence: u64) -> bool {
+        self.sessions.get(&client).is_some_and(|session| sequence > session.sequence)
+    }
+
+    /// Remembers the answer to a session's newest command.
+    pub(super) fn answer(&mut self, client: ClientId, sequence: u64, response: R, at: Index) {
+        if let Some(session) = self.sessions.get_mut(&client) {
+            *session = Session { sequence, response: Some(response), used: at };
+        }
+    }
+
+    pub(super) fn outcome(&self, client: ClientId, sequence: u64) -> Outcome<'_, R> {
+        match self.sessions.get(&client) {
+            Some(_) if sequence == 0 => Outcome::Opened,
+            Some(session) if session.sequence > sequence => Outcome::Superseded,
+            Some(Session { sequence: last, response: Some(response), .. }) if *last == sequence => {
+                Outcome::Done(response)
+            }
+            _ => Outcome::NoSession,
+        }
+    }
+
+    pub(super) fn encode<K: Sink + ?Sized>(&self, sink: &mut K) -> Result<(), NoRoom> {
+        u32::try_from(self.sessions.len()).map_err(|_| NoRoom)?.encode(sink)?;
+        self.sessions.iter().try_for_each(|(client, session)| {
+            client.encode(sink)?;
+            session.sequence.encode(sink)?;
+            session.response.encode(sink)?;
+            session.used.encode(sink)
+        })
+    }
+
+    pub(super) fn decode(bytes: &mut &[u8], limit: usize) -> Result<Self, Malformed> {
+        let mut sessions = Self::new(limit);
+        let mut previous = None;
+        for _ in 0..u32::decode(bytes)? {
+            let client = ClientId::decode(bytes)?;
+            let session = Session {
+                sequence: u64::decode(bytes)?,
+                response: Option::<R>::decode(bytes)?,
+                used: Index::decode(bytes)?,
+            };
+            let rises = previous.is_none_or(|previous| previous < client);
+            if !rises || sessions.sessions.len() >= limit {
+                return Err(Malformed);
+            }
+            previous = Some(client);
+            sessions.sessions.insert(client, session).map_err(|_| Malformed)?;
+        }
+        Ok(sessions)
+    }
+}

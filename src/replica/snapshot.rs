@@ -1,0 +1,169 @@
+//! Snapshots of a replica: the state, the sessions and the position, as bytes.
+//!
+//! The bytes are the position of the boundary, the length of the sessions, the sessions, then what
+//! the state machine writes: equal replicas make equal bytes, so a transfer that one leader began
+//! another may finish.
+
+use super::{Header, Output, Replica, Sessions, Source};
+use crate::bounded::List;
+use crate::codec::{Codec, Malformed, NoRoom, digest};
+use crate::event::Stopped;
+use crate::hlc::Stamp;
+use crate::id::EntryId;
+use crate::limits;
+use crate::machine::{Outbox, Refused};
+use crate::raft::{self, Snapshot};
+use crate::state_machine::{Position, StateMachine};
+use crate::time::Now;
+
+/// A snapshot with its bytes, or as many of them as are here.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Held {
+    snapshot: Snapshot,
+    bytes: List<u8, { limits::MOST.snapshot }>,
+}
+
+impl Held {
+    /// A snapshot whose bytes are what its name says.
+    pub(super) fn from_bytes(snapshot: Snapshot, bytes: &[u8]) -> Option<Self> {
+        let mut held = Self { snapshot, bytes: List::new() };
+        held.bytes.extend(bytes).ok()?;
+        held.is_whole().then_some(held)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.bytes.len() == self.snapshot.size as usize
+            && digest(&self.bytes) == self.snapshot.digest
+    }
+}
+
+impl<S: StateMachine> Replica<S> {
+    /// The part of a snapshot that travels with a message.
+    #[must_use]
+    pub fn chunk_of(&self, header: &Header) -> &[u8] {
+        let raft::Message::Chunk { offset, length, digest, .. } = header.message else {
+            return &[];
+        };
+        let held = self.held.as_ref().filter(|held| held.snapshot.digest == digest);
+        let end = offset.saturating_add(length) as usize;
+        held.and_then(|held| held.bytes.get(offset as usize..end)).unwrap_or(&[])
+    }
+
+    /// The bytes of a snapshot that is to be stored.
+    #[must_use]
+    pub fn bytes_of(&self, snapshot: &Snapshot) -> &[u8] {
+        let next = self.next.as_ref().filter(|next| next.snapshot == *snapshot);
+        next.map_or(&[], |next| &next.bytes)
+    }
+
+    /// Takes a snapshot when half the log, or half its runs, are held and enough of them applied;
+    /// not while another is on its way in or to the disk and, while there is room, not while one
+    /// is on its way to a follower.
+    pub(super) fn take_snapshot<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        let (limits, log) = (self.raft.config().limits, self.raft.log());
+        let applied = self.applied.entry.index;
+        let to_let_go = usize::try_from(applied.above(log.floor().index)).unwrap_or(usize::MAX);
+        let is_long = self.window.len() >= limits.entries / 2 && to_let_go >= limits.entries / 4;
+        let is_motley = log.runs().len() >= limits.runs / 2
+            && log.runs().first().is_some_and(|run| run.last <= applied);
+        let is_crowded = self.window.len() >= limits.entries.saturating_sub(limits.entries / 4);
+        if self.next.is_some() || !(is_long || is_motley) {
+            return;
+        }
+        if self.raft.is_sending() && !is_crowded {
+            return;
+        }
+        let mut bytes = List::new();
+        if self.write_state(&mut bytes).is_err() || bytes.len() > limits.snapshot {
+            return; // The log fills up, and then requests are refused.
+        }
+        let Ok(size) = u32::try_from(bytes.len()) else { return };
+        let snapshot = Snapshot { boundary: self.applied.entry, size, digest: digest(&bytes) };
+        self.next = Some(Held { snapshot, bytes });
+        out.push(Output::Store { snapshot });
+    }
+
+    fn write_state(&self, bytes: &mut List<u8, { limits::MOST.snapshot }>) -> Result<(), NoRoom> {
+        self.applied.entry.encode(bytes)?;
+        self.applied.stamp.encode(bytes)?;
+        self.sessions.encode(bytes)?;
+        self.state.snapshot(bytes)
+    }
+
+    /// Takes on the state of a snapshot.
+    pub(super) fn restore(&mut self, held: &Held) -> Result<(), Malformed> {
+        let mut bytes: &[u8] = &held.bytes;
+        let entry = EntryId::decode(&mut bytes)?;
+        let stamp = Stamp::decode(&mut bytes)?;
+        if entry != held.snapshot.boundary {
+            return Err(Malformed);
+        }
+        let sessions = Sessions::decode(&mut bytes, self.raft.config().limits.sessions)?;
+        self.state.restore(bytes)?;
+        self.sessions = sessions;
+        self.applied = Position { entry, stamp };
+        self.levels.committed = self.levels.committed.max(entry.index);
+        self.resume_clock(stamp);
+        Ok(())
+    }
+
+    /// Puts a part that Raft has accepted behind the parts that are here; checks the whole.
+    pub(super) fn stage<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        now: Now,
+        before: Option<raft::Incoming>,
+        chunk: &[u8],
+        out: &mut X,
+    ) -> Result<(), Refused> {
+        if before.is_some() && self.raft.incoming().is_none() {
+            self.next = None; // It is no longer needed.
+        }
+        let Some(incoming) = self.raft.incoming().filter(|incoming| before != Some(*incoming))
+        else {
+            return Ok(());
+        };
+        let snapshot = incoming.snapshot;
+        if self.next.as_ref().is_none_or(|next| next.snapshot != snapshot) {
+            self.next = Some(Held { snapshot, bytes: List::new() });
+        }
+        let received = incoming.received as usize;
+        let fits = self.next.as_mut().is_some_and(|next| {
+            next.bytes.extend(chunk).is_ok() && next.bytes.len() == received
+        });
+        let is_complete = self.levels.received.take() == Some(snapshot);
+        let is_whole = self.next.as_ref().is_some_and(Held::is_whole);
+        if !fits || (is_complete && !is_whole) {
+            self.next = None;
+            return self.below(now, raft::Input::Discard, Source::Nothing, out);
+        }
+        if is_complete {
+            out.push(Output::Store { snapshot });
+        }
+        Ok(())
+    }
+
+    /// A snapshot is durable: it becomes the floor, and the state too if it is ahead of it.
+    pub(super) fn stored<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        now: Now,
+        snapshot: Snapshot,
+        out: &mut X,
+    ) -> Result<(), Refused> {
+        let Some(held) = self.next.take_if(|next| next.snapshot == snapshot) else {
+            return Ok(()); // Another has taken its place since.
+        };
+        self.below(now, raft::Input::Stored(snapshot), Source::Nothing, out)?;
+        if self.raft.log().floor() != snapshot.boundary {
+            return Ok(());
+        }
+        if self.applied.entry.index < snapshot.boundary.index {
+            if self.restore(&held).is_err() {
+                self.raft.stop(Stopped::Corrupt, |event| out.event(event));
+                return Ok(());
+            }
+            out.push(Output::Applied { index: snapshot.boundary.index });
+        }
+        self.held = Some(held);
+        Ok(())
+    }
+}
