@@ -4,8 +4,8 @@
 //! (Kulkarni, Demirbas et al., *Logical Physical Clocks*, OPODIS 2014, section 6.2). A stamp is
 //! `max(civil time, last stamp + 1)`; the counter carries into the milliseconds.
 //!
-//! **State** last stamp, durable bound, the highest civil time seen, and for a node without a
-//! clock the last time heard. **Invariants**
+//! **State** last stamp, durable bound, and for a node without a clock the last time heard.
+//! **Invariants**
 //!
 //! 1. Every stamp is above all stamps made or observed before it.
 //! 2. No stamp lies more than `max_offset` ahead of civil time: what would is an error, measured
@@ -15,8 +15,9 @@
 //!
 //! The clock never reads time; every call is told. A node without a civil clock takes time from
 //! the stamps it hears plus its own monotonic advance, and makes no stamp until it has heard one.
+//! It has nothing to hold against a stamp, and believes every one.
 
-use crate::time::{Instant, Now, Span};
+use crate::time::{Instant, Now, Span, Wall};
 use core::fmt;
 
 /// A moment in hybrid time; order of numbers is order of events.
@@ -118,10 +119,11 @@ pub enum Error {
     NoTime,
     /// More stamps were made than civil time and `max_offset` allow: make fewer, or wait.
     Exhausted,
-    /// Civil time is behind an earlier reading, or behind what a former life reserved, by more
-    /// than `max_offset`: set the clock right, or wait that long.
+    /// Civil time is behind the last stamp by more than `max_offset`: it was set back since that
+    /// was made or reserved, or is behind what the group has agreed on. Set the clock right, or
+    /// wait that long.
     SteppedBack {
-        /// How far behind.
+        /// How far behind the last stamp.
         by: Span,
     },
     /// A stamp lies further ahead of civil time than `max_offset`: it, or this clock, is wrong.
@@ -157,7 +159,6 @@ pub struct Clock {
     config: Config,
     last: Stamp,
     bound: Stamp,
-    highest_civil_millis: u64,
     heard: Option<(u64, Instant)>,
 }
 
@@ -173,8 +174,7 @@ impl Clock {
     #[must_use]
     pub const fn recover(config: Config, bound: Stamp) -> Self {
         let open = if config.reserve.is_some() { bound } else { Stamp::MAX };
-        let highest_civil_millis = bound.millis();
-        Self { config, last: bound, bound: open, highest_civil_millis, heard: None }
+        Self { config, last: bound, bound: open, heard: None }
     }
 
     /// The highest stamp made or observed.
@@ -186,8 +186,7 @@ impl Clock {
     /// Makes a stamp above all that were made or observed.
     ///
     /// # Errors
-    /// Every [`Error`] but `TooFarAhead`; the clock is unchanged, except that it remembers the
-    /// civil time it was told.
+    /// Every [`Error`] but `TooFarAhead`; the clock is unchanged.
     pub fn stamp(&mut self, now: Now) -> Result<Stamp, Error> {
         self.stamps(now, 1)
     }
@@ -201,14 +200,14 @@ impl Clock {
         let civil = self.civil_millis(now).ok_or(Error::NoTime)?;
         let first = self.last.next().ok_or(Error::Exhausted)?.max(Stamp::at_millis(civil));
         let last = Stamp(first.0.checked_add(count.saturating_sub(1)).ok_or(Error::Exhausted)?);
-        if last > self.latest_allowed(civil) {
-            let behind = Span::millis(self.highest_civil_millis.saturating_sub(civil));
-            return Err(match behind {
-                Span::ZERO => Error::Exhausted,
-                by => Error::SteppedBack { by },
-            });
+        let latest = self.latest_allowed(civil);
+        if self.last > latest {
+            let by = self.last.since(Stamp::at_millis(civil));
+            return Err(Error::SteppedBack { by });
         }
-        self.highest_civil_millis = self.highest_civil_millis.max(civil);
+        if last > latest {
+            return Err(Error::Exhausted);
+        }
         if last > self.bound {
             return Err(Error::BoundNotDurable);
         }
@@ -234,8 +233,9 @@ impl Clock {
     /// # Errors
     /// `TooFarAhead`.
     pub fn check(&self, now: Now, stamp: Stamp) -> Result<(), Error> {
-        // A node that knows no time believes what it hears first.
-        let Some(civil) = self.civil_millis(now) else { return Ok(()) };
+        // What a node without a clock has heard may have been long past (an old log read again), so
+        // that what is far ahead of it may be right, and refusing it would be for ever.
+        let Some(civil) = now.wall.map(Wall::as_millis) else { return Ok(()) };
         if stamp > self.latest_allowed(civil) {
             return Err(Error::TooFarAhead { by: stamp.since(Stamp::at_millis(civil)) });
         }

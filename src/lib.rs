@@ -22,6 +22,7 @@ compile_error!(
 );
 
 pub mod bounded;
+pub mod client;
 pub mod codec;
 pub mod event;
 pub mod hlc;

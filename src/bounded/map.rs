@@ -83,7 +83,7 @@ impl<K: Ord, V, const N: usize> Map<K, V, N> {
     }
 
     /// The keys that are not below `from`, with their values, lowest first.
-    pub fn iter_from(&self, from: &K) -> impl Iterator<Item = (&K, &V)> {
+    pub fn iter_from(&self, from: &K) -> impl Iterator<Item = (&K, &V)> + use<'_, K, V, N> {
         let start = self.position(from).unwrap_or_else(|at| at);
         self.pairs.iter().skip(start).map(|(key, value)| (key, value))
     }

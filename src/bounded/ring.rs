@@ -68,22 +68,26 @@ impl<T, const N: usize> Ring<T, N> {
             return Err(item);
         }
         if self.len == self.cells.len() {
-            // All cells are taken: put the front first again, so that a new cell follows the last.
-            self.cells.rotate_left(self.head);
-            self.head = 0;
-            match self.cells.push(Some(item)) {
-                Ok(()) => {}
-                Err(Some(item)) => return Err(item),
-                Err(None) => return Ok(()),
-            }
-        } else {
-            let cell = self.cell(self.len);
-            if let Some(free) = self.cells.get_mut(cell) {
-                *free = Some(item);
-            }
+            self.grow();
+        }
+        let cell = self.cell(self.len);
+        if let Some(free) = self.cells.get_mut(cell) {
+            *free = Some(item);
         }
         self.len = self.len.saturating_add(1);
         Ok(())
+    }
+
+    /// Puts the front first again and doubles the cells, so that a queue that grows while it moves
+    /// is rotated as seldom as a vector is copied.
+    fn grow(&mut self) {
+        self.cells.rotate_left(self.head);
+        self.head = 0;
+        for _ in 0..self.cells.len().max(1) {
+            if self.cells.push(None).is_err() {
+                break;
+            }
+        }
     }
 
     /// Takes out the first element.

@@ -278,6 +278,9 @@ impl Leadership {
     /// Names the round that a read arriving now must wait for: the next to begin.
     pub(super) fn join_round(&mut self, voters: Members, me: Slot) -> u64 {
         self.round_asked = self.round.saturating_add(1);
+        if self.round_read <= self.round_told {
+            self.round_told = self.round; // No read waits for any round up to this one.
+        }
         self.round_read = self.round_asked;
         self.begin_round(voters, me);
         self.round_read

@@ -113,6 +113,8 @@ pub struct Node<S: Subject> {
     pub told: Vec<S::Told>,
     /// Writes reach the disk as soon as they are made.
     pub disk_is_fast: bool,
+    /// How far its civil clock is ahead of the true time, in microseconds; none if it has no clock.
+    pub wall_ahead_micros: Option<i64>,
     lives: u64,
 }
 
@@ -154,6 +156,7 @@ impl<S: Subject> Cluster<S> {
                 disk,
                 told: Vec::new(),
                 disk_is_fast: true,
+                wall_ahead_micros: Some(0),
                 lives: 0,
             });
             cluster.start(slot);
@@ -172,9 +175,17 @@ impl<S: Subject> Cluster<S> {
         let _ = writeln!(self.story, "{:>9.3} {line}", since_start as f64 / 1_000.0);
     }
 
-    /// What time it is, to every member alike.
+    /// The true time.
     pub fn now(&self) -> Now {
         Now::both(self.now, Wall::from_micros(EPOCH_MICROS + self.now.as_micros()))
+    }
+
+    /// What time a member believes that it is.
+    pub fn now_of(&self, slot: Slot) -> Now {
+        let true_time = EPOCH_MICROS + self.now.as_micros();
+        let ahead = self.nodes[slot.position()].wall_ahead_micros;
+        let wall = ahead.map(|ahead| Wall::from_micros(true_time.saturating_add_signed(ahead)));
+        Now { mono: self.now, wall }
     }
 
     /// The machine of a living member.
@@ -227,7 +238,7 @@ impl<S: Subject> Cluster<S> {
     /// # Errors
     /// [`Refused`], and nothing has happened.
     pub fn step(&mut self, slot: Slot, input: Stimulus<S>) -> Result<(), Refused> {
-        let now = self.now();
+        let now = self.now_of(slot);
         let Some(machine) = self.nodes[slot.position()].machine.as_mut() else { return Ok(()) };
         let mut effects = Vec::new();
         machine.step(now, input, &mut effects)?;

@@ -1,0 +1,290 @@
+//! The payload floor: payloads, sessions, clocks, reads, snapshots.
+
+use crate::sum::{DUE, Group, add, group, leader, led_group, open, submit};
+use quorate::hlc::Stamp;
+use quorate::id::{ClientId, EntryId, Index, Slot};
+use quorate::limits::BOARD;
+use quorate::replica::{Outcome, Output};
+use quorate::time::Span;
+use quorate::{Refused, raft};
+use quorate_sim::replica::Ask;
+
+const CLIENT: ClientId = ClientId::new(7);
+
+fn others(leader: u8) -> [u8; 2] {
+    [(leader + 1) % 3, (leader + 2) % 3]
+}
+
+fn told(group: &Group, slot: u8, what: impl Fn(&Output) -> bool) -> usize {
+    group.nodes[usize::from(slot)].told.iter().filter(|output| what(output)).count()
+}
+
+/// Cuts a leader off and lets the others elect another.
+fn depose(group: &mut Group, old: u8) -> u8 {
+    group.part(&[old], &others(old));
+    group.pass(Span::millis(1_000));
+    leader(group)
+}
+
+// openraft#1761, dgraph#9626: a waiter keyed by its index alone was told another's success.
+#[test]
+fn a_request_that_another_leader_replaced_is_never_answered_as_done() {
+    let (mut group, old) = led_group(3);
+    submit(&mut group, old, &[open(7)]);
+    group.part(&[old], &others(old));
+    group.ask(old, Ask::Submit(vec![add(7, 1, 5)])).unwrap();
+    let place = group.machine(old).raft().log().last().index;
+    let new = depose(&mut group, old);
+    submit(&mut group, new, &[open(8), add(8, 1, 100)]);
+    assert!(told(&group, old, |output| matches!(output, Output::Following { .. })) >= 1);
+    group.heal();
+    group.pass(Span::millis(200));
+    assert!(group.machine(old).applied().entry.index >= place);
+    assert_eq!(group.machine(old).outcome(CLIENT, 1), Outcome::NoSession);
+    assert_eq!(group.machine(old).state().sum, 100);
+}
+
+// The bytes of a replaced entry stay behind under the index of the new one.
+#[test]
+fn the_payload_of_a_replaced_entry_is_replaced_with_it() {
+    let (mut group, old) = led_group(3);
+    submit(&mut group, old, &[open(7)]);
+    group.part(&[old], &others(old));
+    group.ask(old, Ask::Submit(vec![add(7, 1, 5), add(7, 2, 6), add(7, 3, 7)])).unwrap();
+    let new = depose(&mut group, old);
+    submit(&mut group, new, &[add(7, 4, 100), add(7, 5, 200)]);
+    group.heal();
+    group.pass(Span::millis(500));
+    let (last, entries) = (Index::ZERO.next(), Index::new(20));
+    let held = |slot: u8| group.machine(slot).entries(last, entries).cloned().collect::<Vec<_>>();
+    assert_eq!(held(old), held(new));
+    assert_eq!(group.machine(old).state(), group.machine(new).state());
+    assert_eq!(group.machine(new).state().sum, 300);
+}
+
+// redisraft#13, etcd#4691: one request, sent again after a leader change, was applied twice.
+#[test]
+fn a_request_retried_at_the_next_leader_takes_effect_once() {
+    let (mut group, old) = led_group(3);
+    submit(&mut group, old, &[open(7)]);
+    submit(&mut group, old, &[add(7, 1, 5)]);
+    group.crash(Slot::new(old), 0);
+    group.pass(Span::millis(1_000));
+    let new = leader(&group);
+    submit(&mut group, new, &[add(7, 1, 5)]);
+    assert_eq!(group.machine(new).outcome(CLIENT, 1), Outcome::Done(&5));
+    assert_eq!(group.machine(new).state().sum, 5);
+}
+
+#[test]
+fn a_command_without_a_session_is_not_applied_and_says_so() {
+    let (mut group, leader) = led_group(3);
+    submit(&mut group, leader, &[add(9, 1, 5)]);
+    assert_eq!(group.machine(leader).state().applied, 0);
+    assert_eq!(group.machine(leader).outcome(ClientId::new(9), 1), Outcome::NoSession);
+}
+
+#[test]
+fn the_session_used_least_recently_makes_room_for_another() {
+    let (mut group, leader) = led_group(3);
+    let most = BOARD.sessions as u64;
+    for client in 1..=most {
+        submit(&mut group, leader, &[open(client)]);
+    }
+    submit(&mut group, leader, &[add(1, 1, 5)]);
+    submit(&mut group, leader, &[open(most + 1)]);
+    let outcome = |client: u64| group.machine(leader).outcome(ClientId::new(client), 0);
+    assert_eq!(outcome(1), Outcome::Opened);
+    assert_eq!(outcome(2), Outcome::NoSession);
+    assert_eq!(group.machine(leader).outcome(ClientId::new(1), 1), Outcome::Done(&5));
+}
+
+// horizontal-scaling-convex#183, raft-rs#392: replay began at the commit index and skipped entries.
+#[test]
+fn a_restarted_replica_applies_everything_above_its_snapshot_again() {
+    let (mut group, leader) = led_group(3);
+    submit(&mut group, leader, &[open(7)]);
+    for sequence in 1..=40 {
+        submit(&mut group, leader, &[add(7, sequence, sequence)]);
+    }
+    let before = group.machine(leader).state().clone();
+    assert!(group.machine(leader).raft().log().floor().index > Index::ZERO, "it has compacted");
+    (0..3).for_each(|slot| group.crash(Slot::new(slot), 0));
+    (0..3).for_each(|slot| group.start(Slot::new(slot)));
+    assert!(group.machine(leader).state().applied < 40);
+    group.pass(Span::millis(1_000));
+    for slot in 0..3 {
+        assert_eq!(group.machine(slot).state(), &before);
+    }
+}
+
+// PBTS and CockroachDB#7326: a stamp far ahead of time was taken, and time went with it.
+#[test]
+fn a_leader_whose_clock_is_ahead_commits_nothing_and_makes_way() {
+    let (mut group, old) = led_group(3);
+    submit(&mut group, old, &[open(7)]);
+    group.nodes[usize::from(old)].wall_ahead_micros = Some(3_600_000_000);
+    let sum = group.machine(old).state().sum;
+    group.ask(old, Ask::Submit(vec![add(7, 1, 5)])).unwrap();
+    group.settle();
+    group.pass(Span::millis(100));
+    assert_eq!(group.machine(old).state().sum, sum);
+    assert!(!group.machine(old).raft().leads(), "a quorum does not take its stamps");
+}
+
+#[test]
+fn an_entry_whose_stamp_is_early_is_taken_when_the_clock_gets_there() {
+    let (mut group, leader) = led_group(3);
+    submit(&mut group, leader, &[open(7)]);
+    let [late, gone] = others(leader);
+    group.crash(Slot::new(gone), 0);
+    group.nodes[usize::from(late)].wall_ahead_micros = Some(-400_000);
+    submit(&mut group, leader, &[add(7, 1, 5)]);
+    let held = |group: &Group| group.machine(late).raft().log().last().index;
+    let last = group.machine(leader).raft().log().last().index;
+    assert!(held(&group) < last, "its clock does not permit it yet");
+    group.pass(Span::millis(300));
+    assert_eq!(held(&group), last);
+    assert_eq!(group.machine(late).state().sum, 5);
+}
+
+#[test]
+fn what_is_committed_is_taken_whatever_its_stamp() {
+    let (mut group, leader) = led_group(3);
+    let slow = others(leader)[0];
+    submit(&mut group, leader, &[open(7)]);
+    group.nodes[usize::from(slow)].wall_ahead_micros = Some(-3_600_000_000);
+    submit(&mut group, leader, &[add(7, 1, 5)]);
+    group.pass(Span::millis(100));
+    assert_eq!(group.machine(slow).state().sum, 5, "two others have acknowledged it");
+}
+
+#[test]
+fn a_member_without_a_clock_stamps_once_it_has_heard_a_stamp() {
+    let (mut group, old) = led_group(3);
+    submit(&mut group, old, &[open(7)]);
+    (0..3).for_each(|slot| group.nodes[slot].wall_ahead_micros = None);
+    group.crash(Slot::new(old), 0);
+    group.pass(Span::millis(1_000));
+    let new = leader(&group);
+    submit(&mut group, new, &[add(7, 1, 5)]);
+    assert_eq!(group.machine(new).state().sum, 5);
+}
+
+#[test]
+fn a_member_that_has_never_known_the_time_refuses_to_stamp() {
+    let mut group = group(1, 1);
+    group.nodes[0].wall_ahead_micros = None;
+    group.pass(Span::millis(400));
+    let refused = group.ask(0, Ask::Submit(vec![open(7)]));
+    // The barrier's stamp is the first of all; it is not time.
+    assert!(matches!(refused, Err(Refused::Clock(_)) | Ok(())), "{refused:?}");
+}
+
+#[test]
+fn what_is_due_by_itself_is_proposed_once_when_its_time_has_come() {
+    let (mut group, old) = led_group(3);
+    let at = group.machine(old).clock().last().after(Span::millis(300));
+    for slot in 0..3 {
+        group.setup.state.due = Some(at);
+        group.crash(Slot::new(slot), 0);
+    }
+    (0..3).for_each(|slot| group.start(Slot::new(slot)));
+    group.pass(Span::millis(2_000));
+    for slot in 0..3 {
+        assert_eq!((group.machine(slot).state().sum, group.machine(slot).state().due), (DUE, None));
+    }
+    assert!(group.machine(0).applied().stamp >= at);
+}
+
+#[test]
+fn a_read_is_served_after_what_was_committed_before_it_is_applied() {
+    let (mut group, leader) = led_group(3);
+    submit(&mut group, leader, &[open(7), add(7, 1, 5)]);
+    let reads = |group: &Group| told(group, leader, |o| matches!(o, Output::Readable { .. }));
+    group.ask(leader, Ask::Read).unwrap();
+    assert_eq!(reads(&group), 0, "nobody has confirmed yet");
+    group.settle();
+    assert_eq!(reads(&group), 1);
+    let follower = others(leader)[0];
+    let refused = group.ask(follower, Ask::Read);
+    assert_eq!(refused, Err(Refused::NotLeader { leader: Some(Slot::new(leader)) }));
+}
+
+#[test]
+fn a_snapshot_that_was_damaged_on_its_way_is_sent_again() {
+    let (mut group, leader) = led_group(3);
+    let behind = others(leader)[0];
+    group.crash(Slot::new(behind), 0);
+    submit(&mut group, leader, &[open(7)]);
+    for sequence in 1..=50 {
+        submit(&mut group, leader, &[add(7, sequence, 1)]);
+    }
+    group.start(Slot::new(behind));
+    let mut damaged = false;
+    for _ in 0..2_000 {
+        if group.flights.is_empty() {
+            group.ring(leader);
+        }
+        for flight in &mut group.flights {
+            if let (false, [first, ..]) = (damaged, &mut flight.packet.chunk[..]) {
+                *first ^= 1;
+                damaged = true;
+            }
+        }
+        if !group.flights.is_empty() {
+            group.deliver_at(0);
+        }
+    }
+    assert!(damaged, "a snapshot was sent");
+    assert_eq!(group.machine(behind).state().sum, 50);
+}
+
+#[test]
+fn a_full_log_refuses_with_a_reason_and_recovers() {
+    let (mut group, leader) = led_group(3);
+    submit(&mut group, leader, &[open(7)]);
+    group.part(&[leader], &others(leader));
+    let mut sequence = 0;
+    let refused = loop {
+        sequence += 1;
+        if let Err(refused) = group.ask(leader, Ask::Submit(vec![add(7, sequence, 1)])) {
+            break refused;
+        }
+    };
+    assert_eq!(refused, Refused::Full(quorate::limits::Limit::Entries));
+    group.heal();
+    group.pass(Span::millis(200));
+    submit(&mut group, leader, &[add(7, sequence, 1)]);
+    assert_eq!(group.machine(leader).state().sum, sequence);
+}
+
+#[test]
+fn a_log_that_goes_on_from_a_missing_snapshot_is_refused_at_the_start() {
+    let (mut group, leader) = led_group(3);
+    submit(&mut group, leader, &[open(7)]);
+    for sequence in 1..=40 {
+        submit(&mut group, leader, &[add(7, sequence, 1)]);
+    }
+    let node = &group.nodes[usize::from(leader)];
+    let config = node.machine.as_ref().unwrap().raft().config().clone();
+    let config = quorate::replica::Config { raft: config, clock: quorate::hlc::Config::default() };
+    let mut replica =
+        quorate::replica::Replica::new(config, crate::sum::Sum::default()).unwrap();
+    let writes = node.disk.records.iter().flat_map(|record| &record.0);
+    let replayed = writes.into_iter().try_for_each(|(write, entries)| replica.replay(write, entries));
+    assert!(matches!(replayed, Err(quorate::replica::RecoverError::SnapshotMissing { .. })));
+}
+
+#[test]
+fn a_snapshot_whose_bytes_are_not_what_its_name_says_is_refused() {
+    let (group, leader) = led_group(3);
+    let config = group.machine(leader).raft().config().clone();
+    let config = quorate::replica::Config { raft: config, clock: quorate::hlc::Config::default() };
+    let boundary = EntryId::new(quorate::id::Term::new(1), Index::new(5));
+    let name = raft::Snapshot { boundary, size: 3, digest: 1 };
+    let state = crate::sum::Sum::default();
+    let refused = quorate::replica::Replica::recover(config, state, Some((name, &[1, 2, 3])));
+    assert_eq!(refused.err(), Some(quorate::replica::RecoverError::Snapshot));
+    assert!(Stamp::ZERO < Stamp::MAX);
+}
