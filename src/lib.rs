@@ -13,7 +13,8 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
-#[cfg(test)]
+// The derive of `arbitrary` needs it, and so do unit tests.
+#[cfg(any(test, feature = "arbitrary"))]
 extern crate std;
 
 #[cfg(not(any(feature = "alloc", feature = "heapless")))]
@@ -27,6 +28,7 @@ pub mod codec;
 pub mod event;
 pub mod hlc;
 pub mod id;
+pub mod lease;
 pub mod limits;
 pub mod machine;
 pub mod quorum;

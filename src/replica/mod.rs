@@ -177,7 +177,9 @@ impl core::fmt::Display for RecoverError {
             Self::SnapshotMissing { boundary } => {
                 write!(f, "the log goes on from a snapshot of {boundary} that is missing")
             }
-            Self::Entries => f.write_str("the log's entries do not fit their writes, or the limits"),
+            Self::Entries => {
+                f.write_str("the log's entries do not fit their writes, or the limits")
+            }
         }
     }
 }
@@ -190,7 +192,6 @@ pub struct Replica<S: StateMachine> {
     raft: Raft,
     window: Window<S::Command>,
     clock: Clock,
-    clock_config: hlc::Config,
     sessions: Sessions<S::Response>,
     state: S,
     applied: Position,
@@ -245,7 +246,6 @@ impl<S: StateMachine> Replica<S> {
         let mut replica = Self {
             window: Window::new(raft.log().floor().index),
             clock: Clock::new(config.clock),
-            clock_config: config.clock,
             sessions: Sessions::new(limits.sessions),
             state,
             applied,
@@ -294,7 +294,7 @@ impl<S: StateMachine> Replica<S> {
                     let is_next = index == self.window.last().next();
                     if is_next && self.raft.log().term_at(index) == Some(term) {
                         self.window.push(entry.clone()).map_err(|_| RecoverError::Entries)?;
-                        self.resume_clock(entry.stamp);
+                        self.clock.raise(entry.stamp);
                     }
                 }
             }
@@ -303,11 +303,6 @@ impl<S: StateMachine> Replica<S> {
             return Err(RecoverError::Entries);
         }
         Ok(())
-    }
-
-    /// The clock goes on above every stamp of the log.
-    fn resume_clock(&mut self, stamp: Stamp) {
-        self.clock = Clock::recover(self.clock_config, self.clock.last().max(stamp));
     }
 
     /// The state, as of [`applied`](Replica::applied).

@@ -103,7 +103,7 @@ impl<S: StateMachine> Replica<S> {
         self.sessions = sessions;
         self.applied = Position { entry, stamp };
         self.levels.committed = self.levels.committed.max(entry.index);
-        self.resume_clock(stamp);
+        self.clock.raise(stamp);
         Ok(())
     }
 
@@ -127,9 +127,10 @@ impl<S: StateMachine> Replica<S> {
             self.next = Some(Held { snapshot, bytes: List::new() });
         }
         let received = incoming.received as usize;
-        let fits = self.next.as_mut().is_some_and(|next| {
-            next.bytes.extend(chunk).is_ok() && next.bytes.len() == received
-        });
+        let fits = self
+            .next
+            .as_mut()
+            .is_some_and(|next| next.bytes.extend(chunk).is_ok() && next.bytes.len() == received);
         let is_complete = self.levels.received.take() == Some(snapshot);
         let is_whole = self.next.as_ref().is_some_and(Held::is_whole);
         if !fits || (is_complete && !is_whole) {

@@ -269,10 +269,10 @@ fn a_log_that_goes_on_from_a_missing_snapshot_is_refused_at_the_start() {
     let node = &group.nodes[usize::from(leader)];
     let config = node.machine.as_ref().unwrap().raft().config().clone();
     let config = quorate::replica::Config { raft: config, clock: quorate::hlc::Config::default() };
-    let mut replica =
-        quorate::replica::Replica::new(config, crate::sum::Sum::default()).unwrap();
+    let mut replica = quorate::replica::Replica::new(config, crate::sum::Sum::default()).unwrap();
     let writes = node.disk.records.iter().flat_map(|record| &record.0);
-    let replayed = writes.into_iter().try_for_each(|(write, entries)| replica.replay(write, entries));
+    let replayed =
+        writes.into_iter().try_for_each(|(write, entries)| replica.replay(write, entries));
     assert!(matches!(replayed, Err(quorate::replica::RecoverError::SnapshotMissing { .. })));
 }
 

@@ -64,7 +64,10 @@ pub type Group = Cluster<Replica<Sum>>;
 /// A group of replicas, at board size.
 pub fn group(count: u8, seed: u64) -> Group {
     let raft = RaftSetup { seed, ..RaftSetup::of(count) };
-    Cluster::new(count, Setup { raft, clock: quorate::hlc::Config::default(), state: Sum::default() })
+    Cluster::new(
+        count,
+        Setup { raft, clock: quorate::hlc::Config::default(), state: Sum::default() },
+    )
 }
 
 /// A group with a leader, and who that is.

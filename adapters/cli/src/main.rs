@@ -1,0 +1,28 @@
+//! The `quorate` program. Results go to standard output, progress to standard error, and the exit
+//! code says how it ended: see [`verdict`].
+
+mod arguments;
+mod demo;
+mod lease;
+mod output;
+mod serve;
+mod status;
+mod verdict;
+
+use arguments::Command;
+use std::process::ExitCode;
+use verdict::conclude;
+
+fn main() -> ExitCode {
+    let line = match arguments::read(std::env::args_os()) {
+        Ok(Some(line)) => line,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(failure) => return conclude(Err(failure)),
+    };
+    match line.command {
+        Command::Serve { config } => conclude(serve::run(&config)),
+        Command::Lease(command) => conclude(lease::run(command)),
+        Command::Status { group, json } => conclude(status::run(&group, json)),
+        Command::Demo { kills } => demo::run(kills),
+    }
+}

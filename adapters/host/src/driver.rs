@@ -1,0 +1,337 @@
+//! What every host does with a replica, whatever its runtime: feed it, encode what it says before
+//! the next step, and give each client exactly one reply.
+//!
+//! The runtime supplies [`Io`], which takes encoded things and performs them whenever it likes.
+
+use crate::config::Config;
+use crate::frame::{self, Kind};
+use crate::protocol::{
+    Ask, MemberMessage, Outgoing, Reply, ReplyBody, Request, Service, Status, session_of,
+};
+use crate::store::{Done, Task};
+use quorate::id::{ClientId, GroupId, Index, NodeId, Slot};
+use quorate::raft::{Read, Write};
+use quorate::replica::{self, Entry, Input, Outcome, Output, Replica};
+use quorate::time::{Instant, Now};
+use quorate::{Machine, Refused};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What can happen to a node.
+#[derive(Debug)]
+pub enum Event<S: Service> {
+    /// The deadline has passed.
+    Tick,
+    /// A member's message came in.
+    Member(Slot, MemberMessage<S::Command>),
+    /// A client's request came in on a connection.
+    Request(u64, Request<S::Command, S::Query>),
+    /// The disk has done something.
+    Disk(Done),
+    /// The disk has failed.
+    DiskFailed,
+}
+
+/// What a runtime performs. Nothing here may block for long.
+pub trait Io {
+    /// Sends a frame to a member; it may be lost.
+    fn send(&mut self, to: Slot, frame: &Arc<[u8]>);
+    /// Sends a frame to a client, if it is still there.
+    fn reply(&mut self, connection: u64, frame: Vec<u8>);
+    /// Hands a task to the disk. Tasks stay in order.
+    fn disk(&mut self, task: Task);
+    /// Hears that this node leads, or who does.
+    fn leader(&mut self, node: Option<NodeId>);
+}
+
+/// A client that waits for an entry to be applied.
+#[derive(Debug)]
+struct Waiter {
+    index: Index,
+    connection: u64,
+    number: u64,
+    client: ClientId,
+    sequence: u64,
+}
+
+/// A replica with the clients that wait for it.
+#[derive(Debug)]
+pub struct Driver<S: Service> {
+    replica: Replica<S>,
+    group: GroupId,
+    /// Members by slot: who, and where.
+    members: Vec<(NodeId, String)>,
+    outbox: Vec<Output>,
+    /// Requests that wait to be submitted together.
+    batch: Vec<replica::Request<S::Command>>,
+    batch_from: Vec<(u64, u64)>,
+    /// Who waits for an entry, in the order of the log; and for a read, in the order of rounds.
+    waiting: VecDeque<Waiter>,
+    reading: VecDeque<(Read, u64, u64, S::Query)>,
+}
+
+impl<S: Service> Driver<S> {
+    /// A driver for a replica that was just brought back.
+    pub fn new(config: &Config, replica: Replica<S>) -> Self {
+        let mut members: Vec<_> = config
+            .members
+            .iter()
+            .map(|member| (NodeId::new(member.id), member.address.clone()))
+            .collect();
+        members.sort();
+        Self {
+            replica,
+            group: GroupId::new(config.group.id),
+            members,
+            outbox: Vec::new(),
+            batch: Vec::new(),
+            batch_from: Vec::new(),
+            waiting: VecDeque::new(),
+            reading: VecDeque::new(),
+        }
+    }
+
+    /// When the replica wants a tick.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.replica.deadline()
+    }
+
+    /// The replica.
+    pub fn replica(&self) -> &Replica<S> {
+        &self.replica
+    }
+
+    /// Takes what has happened, in order. Requests that follow each other are submitted together.
+    pub fn take(&mut self, now: Now, events: impl Iterator<Item = Event<S>>, io: &mut impl Io) {
+        for event in events {
+            let event = match event {
+                Event::Request(connection, Request { number, ask: Ask::Submit(request) }) => {
+                    self.batch.push(request);
+                    self.batch_from.push((connection, number));
+                    if self.batch.len() >= self.replica.raft().config().limits.batch {
+                        self.submit(now, io);
+                    }
+                    continue;
+                }
+                other => other,
+            };
+            self.submit(now, io);
+            self.step(now, event, io);
+        }
+        self.submit(now, io);
+    }
+
+    fn step(&mut self, now: Now, event: Event<S>, io: &mut impl Io) {
+        let stepped = match event {
+            Event::Tick => self.replica.step(now, Input::Tick, &mut self.outbox),
+            Event::Member(from, MemberMessage { header, entries, chunk }) => {
+                let input = Input::Message { from, header, entries: &entries, chunk: &chunk };
+                self.replica.step(now, input, &mut self.outbox)
+            }
+            Event::Disk(Done::Persisted(receipt)) => {
+                self.replica.step(now, Input::Persisted(receipt), &mut self.outbox)
+            }
+            Event::Disk(Done::Stored(snapshot)) => {
+                self.replica.step(now, Input::Stored(snapshot), &mut self.outbox)
+            }
+            Event::DiskFailed => self.replica.step(now, Input::PersistFailed, &mut self.outbox),
+            Event::Request(connection, Request { number, ask }) => {
+                return self.answer(now, (connection, number), ask, io);
+            }
+        };
+        // Only a stopped replica refuses these, and it has nothing more to say.
+        if stepped.is_ok() {
+            self.perform(None, io);
+        }
+    }
+
+    fn answer(
+        &mut self,
+        now: Now,
+        (connection, number): (u64, u64),
+        ask: Ask<S::Command, S::Query>,
+        io: &mut impl Io,
+    ) {
+        match ask {
+            Ask::Submit(_) => {} // Submitted together with others, in `take`.
+            Ask::Status => {
+                let body = ReplyBody::Status(self.status());
+                self.reply(connection, number, body, io);
+            }
+            Ask::Query(query) => match self.replica.step(now, Input::Read, &mut self.outbox) {
+                Ok(()) => self.perform(Some((connection, number, query)), io),
+                Err(refused) => {
+                    let body = self.refusal(refused);
+                    self.reply(connection, number, body, io);
+                }
+            },
+        }
+    }
+
+    /// Submits the requests that have gathered.
+    fn submit(&mut self, now: Now, io: &mut impl Io) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let input = Input::Submit { requests: &self.batch };
+        match self.replica.step(now, input, &mut self.outbox) {
+            Ok(()) => self.perform(None, io),
+            Err(refused) => {
+                for (connection, number) in std::mem::take(&mut self.batch_from) {
+                    let body = self.refusal(refused);
+                    self.reply(connection, number, body, io);
+                }
+            }
+        }
+        self.batch.clear();
+        self.batch_from.clear();
+    }
+
+    /// Encodes every output of a step and hands it over.
+    fn perform(&mut self, mut query: Option<(u64, u64, S::Query)>, io: &mut impl Io) {
+        for output in std::mem::take(&mut self.outbox) {
+            match output {
+                Output::Persist { receipt, write } => {
+                    let rebase = matches!(write, Write::Rebase { .. });
+                    io.disk(Task::Write { receipt, record: self.record_of(write), rebase });
+                }
+                Output::Send { to, header } => {
+                    let entries = self.replica.entries_of(&header).collect();
+                    let chunk = self.replica.chunk_of(&header);
+                    let message = Outgoing { header, entries, chunk };
+                    // A message that is too large to be sent is as good as lost.
+                    if let Ok(frame) = frame::encode(Kind::Member, self.group, &message) {
+                        let frame = frame.into();
+                        to.iter().for_each(|slot| io.send(slot, &frame));
+                    }
+                }
+                Output::Store { snapshot } => {
+                    let bytes = self.replica.bytes_of(&snapshot).to_vec();
+                    io.disk(Task::Snapshot { snapshot, bytes });
+                }
+                Output::Submitted { first, .. } => self.wait_from(first.index),
+                Output::Applied { index } => self.reply_up_to(index, io),
+                Output::Leading => io.leader(self.node(self.replica.raft().config().me)),
+                Output::Following { leader } => self.follow(leader, io),
+                Output::Reading { read } => {
+                    if let Some((connection, number, query)) = query.take() {
+                        self.reading.push_back((read, connection, number, query));
+                    }
+                }
+                Output::Readable { read } => self.read_up_to(read, io),
+            }
+        }
+    }
+
+    /// The record of a write: it with its entries, or the whole image.
+    fn record_of(&self, write: Write) -> Vec<u8> {
+        let with_entries = |write: Write| -> (Write, Vec<&Entry<S::Command>>) {
+            match write {
+                Write::Append { first, last, .. } => {
+                    (write, self.replica.entries(first, last).collect())
+                }
+                _ => (write, Vec::new()),
+            }
+        };
+        let writes: Vec<_> = match write {
+            Write::Rebase { .. } => self.replica.image().map(with_entries).collect(),
+            _ => vec![with_entries(write)],
+        };
+        // An empty record would be refused at the next start, and cannot come about: every type in
+        // it has a form in bytes.
+        postcard::to_stdvec(&writes).unwrap_or_default()
+    }
+
+    fn wait_from(&mut self, first: Index) {
+        let from = std::mem::take(&mut self.batch_from);
+        let mut index = first;
+        for ((connection, number), request) in from.into_iter().zip(&self.batch) {
+            let (client, sequence) = session_of(request);
+            self.waiting.push_back(Waiter { index, connection, number, client, sequence });
+            index = index.next();
+        }
+    }
+
+    fn reply_up_to(&mut self, applied: Index, io: &mut impl Io) {
+        while self.waiting.front().is_some_and(|waiter| waiter.index <= applied) {
+            let Some(waiter) = self.waiting.pop_front() else { return };
+            let body = match self.replica.outcome(waiter.client, waiter.sequence) {
+                Outcome::Opened => ReplyBody::Opened,
+                Outcome::Done(response) => ReplyBody::Done(response.clone()),
+                Outcome::Superseded => ReplyBody::Superseded,
+                Outcome::NoSession => ReplyBody::NoSession,
+            };
+            self.reply(waiter.connection, waiter.number, body, io);
+        }
+    }
+
+    fn read_up_to(&mut self, read: Read, io: &mut impl Io) {
+        while self.reading.front().is_some_and(|(waits_for, ..)| *waits_for <= read) {
+            let Some((_, connection, number, query)) = self.reading.pop_front() else { return };
+            let answer = self.replica.state().answer(&query);
+            self.reply(connection, number, ReplyBody::Answer(answer), io);
+        }
+    }
+
+    /// This node does not lead: those who wait must ask who does.
+    fn follow(&mut self, leader: Option<Slot>, io: &mut impl Io) {
+        for waiter in std::mem::take(&mut self.waiting) {
+            self.reply(waiter.connection, waiter.number, ReplyBody::Unknown, io);
+        }
+        for (_, connection, number, _) in std::mem::take(&mut self.reading) {
+            let body = self.refusal(Refused::NotLeader { leader });
+            self.reply(connection, number, body, io);
+        }
+        io.leader(leader.and_then(|slot| self.node(slot)));
+    }
+
+    fn refusal(&self, refused: Refused) -> ReplyBody<S::Response, S::Answer> {
+        match refused {
+            Refused::NotLeader { leader } => ReplyBody::NotLeader {
+                leader: leader.and_then(|slot| self.members.get(slot.position()).cloned()),
+            },
+            Refused::Meaningless => ReplyBody::Rejected(refused.to_string()),
+            _ => ReplyBody::Busy(refused.to_string()),
+        }
+    }
+
+    fn reply(
+        &self,
+        connection: u64,
+        number: u64,
+        body: ReplyBody<S::Response, S::Answer>,
+        io: &mut impl Io,
+    ) {
+        let reply = Reply { number, body };
+        let frame = frame::encode(Kind::Reply, self.group, &reply).or_else(|error| {
+            let body = ReplyBody::<S::Response, S::Answer>::Rejected(error.to_string());
+            frame::encode(Kind::Reply, self.group, &Reply { number, body })
+        });
+        if let Ok(frame) = frame {
+            io.reply(connection, frame);
+        }
+    }
+
+    fn node(&self, slot: Slot) -> Option<NodeId> {
+        self.members.get(slot.position()).map(|(node, _)| *node)
+    }
+
+    fn status(&self) -> Status {
+        let raft = self.replica.raft();
+        let number = |slot: Slot| self.node(slot).map(NodeId::number);
+        let applied = self.replica.applied().entry.index;
+        Status {
+            node: number(raft.config().me).unwrap_or(0),
+            group: self.group.number(),
+            role: raft.role().to_owned(),
+            term: raft.term().number(),
+            leader: raft.leader().and_then(number),
+            first: raft.log().floor().index.next().number(),
+            last: raft.log().last().index.number(),
+            durable: raft.durable().number(),
+            commit: raft.commit().number(),
+            applied: applied.number(),
+            lag: raft.commit().above(applied),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Frames: how messages travel on a stream.
+//!
+//! | offset | size | what |
+//! |---|---|---|
+//! | 0 | 4 | length of the body in bytes, little-endian |
+//! | 4 | 1 | version of this format |
+//! | 5 | 1 | kind of body |
+//! | 6 | 2 | zero |
+//! | 8 | 8 | group, little-endian |
+//! | 16 | 4 | CRC-32C of bytes 4 to 15 and the body, little-endian |
+//! | 20 | – | the body: the value in `postcard`'s format |
+//!
+//! The length is checked against [`MOST`] before a byte of the body is awaited, and the version
+//! and group before the body is looked at, so that a stranger's bytes cost nothing.
+
+use quorate::id::GroupId;
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt;
+use std::io::{self, Read};
+
+/// The version of the format that this program speaks.
+pub const VERSION: u8 = 1;
+
+/// The most bytes in a body.
+pub const MOST: usize = 16 << 20;
+
+/// The bytes before the body.
+pub const HEAD: usize = 20;
+
+/// What a body is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Who speaks: the first frame in each direction.
+    Hello = 0,
+    /// A member to a member.
+    Member = 1,
+    /// A client to a member.
+    Request = 2,
+    /// A member to a client.
+    Reply = 3,
+}
+
+impl Kind {
+    const fn of(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::Hello),
+            1 => Some(Self::Member),
+            2 => Some(Self::Request),
+            3 => Some(Self::Reply),
+            _ => None,
+        }
+    }
+}
+
+/// Why a frame was not taken. The connection should be closed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The other end closed the connection.
+    Closed,
+    /// The connection failed.
+    Io(io::Error),
+    /// The length is beyond [`MOST`]: garbage, or a misguided program.
+    Oversize {
+        /// What the frame claims.
+        length: usize,
+    },
+    /// The other end speaks another version.
+    Version {
+        /// Its version.
+        theirs: u8,
+    },
+    /// The frame is for another group.
+    Group {
+        /// Its group.
+        theirs: GroupId,
+    },
+    /// The bytes were changed on the way, or are no frame at all.
+    Checksum,
+    /// The bytes are whole and mean nothing here.
+    Malformed,
+    /// The value is too large to be sent.
+    TooLarge {
+        /// Its length.
+        length: usize,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the connection was closed"),
+            Self::Io(error) => error.fmt(f),
+            Self::Oversize { length } => {
+                write!(f, "a frame claims {length} bytes, more than {MOST}: it is no quorate frame")
+            }
+            Self::Version { theirs } => {
+                write!(f, "the other end speaks version {theirs}, this program {VERSION}")
+            }
+            Self::Group { theirs } => write!(f, "the frame is for group {theirs}, not this one"),
+            Self::Checksum => f.write_str("a frame's checksum is wrong: it is damaged"),
+            Self::Malformed => f.write_str("a frame makes no sense"),
+            Self::TooLarge { length } => write!(f, "a message of {length} bytes is too large"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => Self::Closed,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+fn checksum(head: &[u8], body: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(head), body)
+}
+
+/// Makes a frame.
+///
+/// # Errors
+/// [`Error::TooLarge`], or [`Error::Malformed`] for a value that has no form in bytes.
+pub fn encode<T: Serialize>(kind: Kind, group: GroupId, value: &T) -> Result<Vec<u8>, Error> {
+    let mut frame = postcard::to_extend(value, vec![0; HEAD]).map_err(|_| Error::Malformed)?;
+    let length = frame.len().saturating_sub(HEAD);
+    let short = u32::try_from(length).ok().filter(|_| length <= MOST);
+    let short = short.ok_or(Error::TooLarge { length })?;
+    let mut head = [0; HEAD];
+    head[..4].copy_from_slice(&short.to_le_bytes());
+    (head[4], head[5]) = (VERSION, kind as u8);
+    head[8..16].copy_from_slice(&group.number().to_le_bytes());
+    let sum = checksum(&head[4..16], frame.get(HEAD..).unwrap_or(&[]));
+    head[16..].copy_from_slice(&sum.to_le_bytes());
+    if let Some(front) = frame.first_chunk_mut::<HEAD>() {
+        *front = head;
+    }
+    Ok(frame)
+}
+
+/// Looks at the bytes before a body: what it is, its length and its checksum.
+///
+/// # Errors
+/// [`Error`], and nothing should be read after.
+pub fn read_head(head: &[u8; HEAD], group: GroupId) -> Result<(Kind, usize, u32), Error> {
+    let word = |at: usize| {
+        head.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b))
+    };
+    let length = word(0) as usize;
+    if length > MOST {
+        return Err(Error::Oversize { length });
+    }
+    if head[4] != VERSION {
+        return Err(Error::Version { theirs: head[4] });
+    }
+    let theirs = GroupId::new((u64::from(word(12)) << 32) | u64::from(word(8)));
+    if theirs != group {
+        return Err(Error::Group { theirs });
+    }
+    let kind = Kind::of(head[5]).filter(|_| (head[6], head[7]) == (0, 0));
+    Ok((kind.ok_or(Error::Malformed)?, length, word(16)))
+}
+
+/// Checks a body against the bytes before it and reads the value.
+///
+/// # Errors
+/// [`Error::Checksum`] or [`Error::Malformed`].
+pub fn read_body<T: DeserializeOwned>(head: &[u8; HEAD], body: &[u8]) -> Result<T, Error> {
+    let sum = u32::from_le_bytes([head[16], head[17], head[18], head[19]]);
+    if checksum(&head[4..16], body) != sum {
+        return Err(Error::Checksum);
+    }
+    match postcard::take_from_bytes(body) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(Error::Malformed),
+    }
+}
+
+/// Reads a frame of the expected kind from a stream, into a buffer that is used again.
+///
+/// # Errors
+/// [`Error`]; the stream should be closed.
+pub fn read<T: DeserializeOwned>(
+    stream: &mut impl Read,
+    buffer: &mut Vec<u8>,
+    expected: Kind,
+    group: GroupId,
+) -> Result<T, Error> {
+    let mut head = [0; HEAD];
+    stream.read_exact(&mut head)?;
+    let (kind, length, _) = read_head(&head, group)?;
+    // Grows as bytes arrive, not on the word of the length.
+    buffer.clear();
+    let limit = u64::try_from(length).unwrap_or(u64::MAX);
+    if stream.take(limit).read_to_end(buffer)? < length {
+        return Err(Error::Closed);
+    }
+    if kind != expected {
+        return Err(Error::Malformed);
+    }
+    read_body(&head, buffer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUP: GroupId = GroupId::new(7);
+
+    fn sample() -> Vec<u8> {
+        encode(Kind::Request, GROUP, &("scope", 10_u64)).unwrap()
+    }
+
+    fn read_all(mut bytes: &[u8]) -> Result<(String, u64), Error> {
+        read(&mut bytes, &mut Vec::new(), Kind::Request, GROUP)
+    }
+
+    #[test]
+    fn a_frame_has_golden_bytes() {
+        let frame = encode(Kind::Hello, GroupId::new(1), &3_u8).unwrap();
+        assert_eq!(frame[..16], [1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(frame[20..], [3]);
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let frame = sample();
+        assert_eq!(read_all(&frame).unwrap(), ("scope".to_owned(), 10));
+        for bit in 0..frame.len() * 8 {
+            let mut flipped = frame.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(read_all(&flipped).is_err(), "bit {bit}");
+        }
+        for length in 0..frame.len() {
+            assert!(matches!(read_all(&frame[..length]), Err(Error::Closed)), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn an_oversize_frame_is_refused_before_its_body_is_awaited() {
+        let mut frame = sample();
+        frame[..4].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(matches!(read_all(&frame), Err(Error::Oversize { .. })));
+    }
+
+    #[test]
+    fn another_group_or_version_is_told_apart_from_damage() {
+        let other = encode(Kind::Request, GroupId::new(8), &1_u8).unwrap();
+        assert!(matches!(read_all(&other), Err(Error::Group { theirs }) if theirs.number() == 8));
+        let mut newer = sample();
+        newer[4] = 9;
+        assert!(matches!(read_all(&newer), Err(Error::Version { theirs: 9 })));
+    }
+}

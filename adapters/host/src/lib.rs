@@ -1,0 +1,20 @@
+//! What every Quorate host with an operating system needs, whatever its runtime: a disk behind a
+//! trait, a write-ahead log on it, snapshot files, a data folder that belongs to one node, and frames
+//! for what nodes and clients say to each other.
+
+#[cfg(feature = "node")]
+pub mod config;
+pub mod disk;
+#[cfg(feature = "node")]
+pub mod driver;
+pub mod folder;
+#[cfg(feature = "node")]
+pub mod frame;
+#[cfg(feature = "node")]
+pub mod lease;
+pub mod log;
+#[cfg(feature = "node")]
+pub mod protocol;
+pub mod snapshot;
+#[cfg(feature = "node")]
+pub mod store;

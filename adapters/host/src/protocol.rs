@@ -1,0 +1,206 @@
+//! What is said on a connection: between members, and between a client and a member.
+//!
+//! Each connection begins with a [`Hello`] from the side that opened it and a [`Welcome`] in
+//! return. A member's hello pins who speaks for as long as the connection lasts.
+
+use quorate::StateMachine;
+use quorate::id::{ClientId, NodeId};
+use quorate::raft::Write;
+use quorate::replica::{Entry, Header};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// A state machine that can be served: what travels has a form in bytes, and it answers queries.
+pub trait Service:
+    StateMachine<
+        Command: Serialize + DeserializeOwned + Send + 'static,
+        Response: Serialize + DeserializeOwned + Send + 'static,
+    > + Send
+    + 'static
+{
+    /// What can be asked without changing anything.
+    type Query: Serialize + DeserializeOwned + Clone + Send + 'static;
+    /// What a query is answered.
+    type Answer: Serialize + DeserializeOwned + Send + 'static;
+
+    /// Answers a query from the present state.
+    fn answer(&self, query: &Self::Query) -> Self::Answer;
+}
+
+/// The first frame of a connection.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Hello {
+    /// A member, to another.
+    Member {
+        /// Who speaks.
+        from: NodeId,
+        /// Whom it believes to have reached.
+        to: NodeId,
+    },
+    /// A client.
+    Client,
+}
+
+/// The answer to a hello.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Welcome {
+    /// Go ahead.
+    Here {
+        /// Who was reached.
+        node: NodeId,
+    },
+    /// The node is another than the one that the member meant to reach.
+    NotThatNode {
+        /// Who was reached.
+        node: NodeId,
+    },
+    /// The speaker is no member of the group.
+    NotAMember,
+    /// The node serves as many connections as it can.
+    Full,
+}
+
+/// A member's message with its payload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound = "C: Serialize + DeserializeOwned")]
+pub struct MemberMessage<C> {
+    /// What it says.
+    pub header: Header,
+    /// The entries that travel with it.
+    pub entries: Vec<Entry<C>>,
+    /// The part of a snapshot that travels with it.
+    #[serde(with = "bytes")]
+    pub chunk: Vec<u8>,
+}
+
+/// The same on its way out, borrowed: it has the same bytes.
+#[derive(Debug, Serialize)]
+#[serde(bound = "C: Serialize")]
+pub struct Outgoing<'a, C> {
+    /// What it says.
+    pub header: Header,
+    /// The entries that travel with it.
+    pub entries: Vec<&'a Entry<C>>,
+    /// The part of a snapshot that travels with it.
+    #[serde(with = "bytes")]
+    pub chunk: &'a [u8],
+}
+
+/// A write with its entries: what a log record is made of.
+pub type LogWrite<C> = (Write, Vec<Entry<C>>);
+
+/// A client's request; the reply carries the same number.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Request<C, Q> {
+    /// The client's number for it.
+    pub number: u64,
+    /// What it asks.
+    pub ask: Ask<C, Q>,
+}
+
+/// What a client asks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Ask<C, Q> {
+    /// Something that goes into the log.
+    Submit(quorate::replica::Request<C>),
+    /// A linearizable read.
+    Query(Q),
+    /// How this node is.
+    Status,
+}
+
+/// A member's reply.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reply<R, A> {
+    /// The client's number for what it asked.
+    pub number: u64,
+    /// What became of it.
+    pub body: ReplyBody<R, A>,
+}
+
+/// What became of a request.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ReplyBody<R, A> {
+    /// The session is open.
+    Opened,
+    /// The command took effect, once.
+    Done(R),
+    /// A later command of the session took effect.
+    Superseded,
+    /// The session is not known: it was never opened, or was forgotten to make room.
+    NoSession,
+    /// The answer to a query.
+    Answer(A),
+    /// This node does not lead; nothing happened.
+    NotLeader {
+        /// Who leads, if it is known, and where.
+        leader: Option<(NodeId, String)>,
+    },
+    /// This node cannot take it now; nothing happened. The text says why.
+    Busy(String),
+    /// The request cannot be meant; nothing happened. The text says why.
+    Rejected(String),
+    /// This node stopped leading: the command may or may not take effect.
+    Unknown,
+    /// How this node is.
+    Status(Status),
+}
+
+/// How a node is, in numbers that can be compared between nodes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The node.
+    pub node: u64,
+    /// The group.
+    pub group: u64,
+    /// `leader`, `follower`, `candidate`, `canvasser` or `stopped`.
+    pub role: String,
+    /// The term.
+    pub term: u64,
+    /// The node that leads it, if known.
+    pub leader: Option<u64>,
+    /// The first entry that the log holds.
+    pub first: u64,
+    /// The last entry.
+    pub last: u64,
+    /// Up to where the log is on this node's disk.
+    pub durable: u64,
+    /// Up to where this node knows entries to be committed.
+    pub commit: u64,
+    /// Up to where they are applied.
+    pub applied: u64,
+    /// How many committed entries are not applied.
+    pub lag: u64,
+}
+
+/// The session that a request belongs to, and its number there; opening one has number zero.
+#[must_use]
+pub const fn session_of<C>(request: &quorate::replica::Request<C>) -> (ClientId, u64) {
+    match request {
+        quorate::replica::Request::Open { client } => (*client, 0),
+        quorate::replica::Request::Command { client, sequence, .. } => (*client, *sequence),
+    }
+}
+
+/// Bytes as bytes, and not as a list of numbers.
+mod bytes {
+    use serde::{Deserializer, Serializer, de::Visitor};
+    use std::fmt;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+        from.deserialize_bytes(Bytes)
+    }
+}

@@ -1,0 +1,230 @@
+//! A replica's disk: the data folder, the log in it and the snapshots beside it.
+//!
+//! [`open`] brings a replica back from them. From then on the host hands over [`Task`]s in the
+//! order in which the replica made them, and tells it what [`Done`] says. One thread may do all of
+//! it: what waits together is made durable together, with one sync.
+
+use crate::config::Config;
+use crate::disk::RealDisk;
+use crate::folder::{self, Folder, Identity};
+use crate::log::{self, Log, Options};
+use crate::protocol::{LogWrite, Service};
+use crate::snapshot::{self, Key, Snapshots};
+use quorate::hlc;
+use quorate::id::{EntryId, Index, Slot, Term};
+use quorate::limits::Limits;
+use quorate::raft::{self, Receipt, Snapshot};
+use quorate::replica::{self, RecoverError, Replica};
+use quorate::time::{Now, Span};
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// Something for the disk to do.
+#[derive(Debug)]
+pub enum Task {
+    /// Append a record, or begin again with it.
+    Write {
+        /// What to tell the replica then.
+        receipt: Receipt,
+        /// The record.
+        record: Vec<u8>,
+        /// Whether nothing before it is needed any more.
+        rebase: bool,
+    },
+    /// Keep a snapshot.
+    Snapshot {
+        /// Its name.
+        snapshot: Snapshot,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
+}
+
+/// Something that the disk has done.
+#[derive(Clone, Copy, Debug)]
+pub enum Done {
+    /// This write and all before it are durable.
+    Persisted(Receipt),
+    /// This snapshot is durable.
+    Stored(Snapshot),
+}
+
+/// Why a replica could not be brought back. Nothing on the disk was changed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The data folder is another's, or is in use.
+    Folder(folder::Error),
+    /// The log is damaged, or the disk failed.
+    Log(log::Error),
+    /// A snapshot is damaged, or the disk failed.
+    Snapshot(snapshot::Error),
+    /// A record of the log is whole but means nothing: it is of another program.
+    Record,
+    /// What is on the disk does not fit together.
+    Recover(RecoverError),
+    /// The clock is behind what was written.
+    Clock {
+        /// By how much.
+        behind: Span,
+    },
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(error) => error.fmt(f),
+            Self::Log(error) => error.fmt(f),
+            Self::Snapshot(error) => error.fmt(f),
+            Self::Record => f.write_str("the log holds records of another program or version"),
+            Self::Recover(error) => error.fmt(f),
+            Self::Clock { behind } => write!(
+                f,
+                "the clock is {} ms behind the newest entry of the log; set it right and start again",
+                behind.as_millis()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// A replica's disk, open for writing.
+#[derive(Debug)]
+pub struct Store {
+    log: Log<RealDisk>,
+    snapshots: Snapshots<RealDisk>,
+    /// Held for as long as the store lives: it locks the folder.
+    _folder: Folder,
+}
+
+/// Why the disk failed, in one line. Nothing may be written any more.
+#[derive(Debug)]
+pub struct DiskFailed(pub String);
+
+impl fmt::Display for DiskFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for DiskFailed {}
+
+/// Brings a node's replica back from its data folder, or begins one there.
+///
+/// # Errors
+/// [`OpenError`]; nothing on the disk was changed.
+pub fn open<S: Service>(
+    config: &Config,
+    state: S,
+    now: Now,
+) -> Result<(Replica<S>, Store), OpenError> {
+    let identity = Identity { group: config.group.id, node: config.node.id };
+    let folder = Folder::open(&config.node.data, identity).map_err(OpenError::Folder)?;
+    let disk = |name| folder.disk(name).map_err(|error| OpenError::Folder(error.into()));
+    let snapshots = Snapshots::open(disk("snapshots")?).map_err(OpenError::Snapshot)?;
+    let options = Options { salt: chance(), ..Options::default() };
+    let mut writes: Result<Vec<LogWrite<S::Command>>, postcard::Error> = Ok(Vec::new());
+    let (log, _) = Log::open(disk("log")?, options, |record| {
+        let (log::Record::Base(bytes) | log::Record::Batch(bytes)) = record;
+        match (&mut writes, postcard::from_bytes::<Vec<LogWrite<S::Command>>>(bytes)) {
+            (Ok(writes), Ok(more)) => writes.extend(more),
+            (writes @ Ok(_), Err(error)) => *writes = Err(error),
+            (Err(_), _) => {}
+        }
+    })
+    .map_err(OpenError::Log)?;
+
+    let newest = snapshots.newest().map_err(OpenError::Snapshot)?;
+    let named = newest.as_ref().map(|(key, bytes)| (name_of(key, bytes), &bytes[..]));
+    let setup = replica_config(config, log.boots());
+    let max_offset = setup.clock.max_offset;
+    let mut replica = Replica::recover(setup, state, named).map_err(OpenError::Recover)?;
+    for (write, entries) in writes.map_err(|_| OpenError::Record)? {
+        replica.replay(&write, &entries).map_err(OpenError::Recover)?;
+    }
+    if let Some(behind) = replica.clock().ahead_by(now).filter(|ahead| *ahead > max_offset) {
+        return Err(OpenError::Clock { behind });
+    }
+    Ok((replica, Store { log, snapshots, _folder: folder }))
+}
+
+/// The replica's own configuration: members take slots in the order of their ids.
+fn replica_config(config: &Config, boot: u64) -> replica::Config {
+    let ids = config.member_ids();
+    let place = ids.iter().position(|id| *id == config.node.id).unwrap_or(0);
+    let slot = |place: usize| Slot::new(u8::try_from(place).unwrap_or(u8::MAX));
+    let election_timeout = Span::millis(config.group.heartbeat_timeout_ms);
+    replica::Config {
+        raft: raft::Config {
+            me: slot(place),
+            voters: (0..ids.len()).map(slot).collect(),
+            boot,
+            seed: chance(),
+            election_timeout,
+            heartbeat: election_timeout.divided(5),
+            limits: Limits::default(),
+        },
+        clock: hlc::Config::default(),
+    }
+}
+
+fn name_of(key: &Key, bytes: &[u8]) -> Snapshot {
+    Snapshot {
+        boundary: EntryId::new(Term::new(key.term), Index::new(key.index)),
+        size: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+        digest: key.digest,
+    }
+}
+
+/// A number that nobody can guess, from the operating system's generator.
+#[must_use]
+pub fn chance() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+impl Store {
+    /// Does everything that waits, in order, and makes it durable together.
+    ///
+    /// # Errors
+    /// [`DiskFailed`]: the log is poisoned, and the replica must be told.
+    pub fn perform(&mut self, tasks: impl Iterator<Item = Task>) -> Result<Vec<Done>, DiskFailed> {
+        let mut done = Vec::new();
+        let mut newest = None;
+        for task in tasks {
+            match task {
+                Task::Write { receipt, record, rebase } => {
+                    let written =
+                        if rebase { self.log.rebase(&record) } else { self.log.append(&record) };
+                    written.map_err(|error| DiskFailed(error.to_string()))?;
+                    newest = Some(receipt);
+                }
+                Task::Snapshot { snapshot, bytes } => {
+                    self.keep(&snapshot, &bytes).map_err(|error| DiskFailed(error.to_string()))?;
+                    done.push(Done::Stored(snapshot));
+                }
+            }
+        }
+        if let Some(receipt) = newest {
+            self.log.sync().map_err(|error| DiskFailed(error.to_string()))?;
+            done.push(Done::Persisted(receipt));
+        }
+        Ok(done)
+    }
+
+    /// The newest snapshot is all that a recovery needs beside the log, so the older ones go.
+    fn keep(&self, snapshot: &Snapshot, bytes: &[u8]) -> Result<(), snapshot::Error> {
+        let EntryId { term, index } = snapshot.boundary;
+        let key = Key { index: index.number(), term: term.number(), digest: snapshot.digest };
+        self.snapshots.save(key, bytes)?;
+        self.snapshots.remove_older(key)
+    }
+
+    /// Notes what is durable, when there is nothing else to do.
+    ///
+    /// # Errors
+    /// As [`perform`](Store::perform).
+    pub fn idle(&mut self) -> Result<(), DiskFailed> {
+        self.log.mark().map_err(|error| DiskFailed(error.to_string()))
+    }
+}

@@ -1,0 +1,290 @@
+//! A node: the thread that steps the replica, and everything it needs started around it.
+
+use crate::accept::{self, House};
+use crate::link::{self, Ends};
+use crate::{Event, disk};
+use quorate::id::{GroupId, NodeId, Slot};
+use quorate::time::{Instant, Now, Wall};
+use quorate_host::config::Config;
+use quorate_host::driver::{self, Driver, Io};
+use quorate_host::folder;
+use quorate_host::protocol::Service;
+use quorate_host::store::{self, OpenError, Task};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime};
+
+/// Events that may wait for the thread that steps; then readers of sockets wait too.
+const EVENTS: usize = 4_096;
+/// Frames that may wait for a member; more are dropped, for they are sent again.
+const FRAMES: usize = 1_024;
+/// Events that are taken before time is looked at again.
+const AT_ONCE: usize = 512;
+
+/// A node at work.
+#[derive(Debug)]
+pub struct Node {
+    address: SocketAddr,
+    stop: StopSender,
+    stepping: JoinHandle<Result<(), Stopped>>,
+}
+
+/// Why a node did not start, in one line.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The data folder, the log or the clock does not permit it.
+    Open(OpenError),
+    /// The address to listen on cannot be had.
+    Listen {
+        /// The address.
+        address: String,
+        /// What the operating system says.
+        error: std::io::Error,
+    },
+    /// The operating system gives no more threads.
+    Threads(std::io::Error),
+}
+
+impl StartError {
+    /// Whether the configuration is to blame, rather than the state of the machine.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Open(OpenError::Folder(
+                folder::Error::OtherIdentity { .. }
+                    | folder::Error::OtherFormat { .. }
+                    | folder::Error::NotOurs { .. }
+            ))
+        )
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(error) => error.fmt(f),
+            Self::Listen { address, error } => {
+                write!(f, "cannot listen on {address}: {error}; choose another address or port")
+            }
+            Self::Threads(error) => write!(f, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Why a node stopped by itself, in one line.
+#[derive(Debug)]
+pub struct Stopped(String);
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// Asks a node to stop.
+#[derive(Clone)]
+struct StopSender(Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for StopSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StopSender")
+    }
+}
+
+impl Node {
+    /// Brings a node back from its data folder, or begins one there, and lets it work.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing on the disk was changed and no thread is left.
+    pub fn start<S: Service>(config: &Config, state: S) -> Result<Self, StartError> {
+        let clock = HostClock::new();
+        let (replica, store) = store::open(config, state, clock.now()).map_err(StartError::Open)?;
+        let listen = |error| StartError::Listen { address: config.node.listen.clone(), error };
+        let listener = TcpListener::bind(&config.node.listen).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+
+        let (events, inbox) = sync_channel(EVENTS);
+        let (tasks, waiting) = channel();
+        let to_disk = events.clone();
+        spawn("disk", move || disk::run(store, &waiting, &to_disk))?;
+        let wires = Wires { links: start_links(config)?, clients: BTreeMap::new(), tasks };
+        let house = House {
+            group: GroupId::new(config.group.id),
+            me: NodeId::new(config.node.id),
+            members: config.member_ids().into_iter().map(NodeId::new).collect(),
+            events: events.clone(),
+        };
+        spawn("accept", move || accept::run(house, &listener))?;
+        let stop = StopSender(Arc::new(move || {
+            let _ = events.send(Event::Stop);
+        }));
+        let driver = Driver::new(config, replica);
+        let stepping = spawn("step", move || run(driver, clock, wires, &inbox))?;
+        Ok(Self { address, stop, stepping })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Asks it to stop; [`wait`](Node::wait) returns then.
+    pub fn stop(&self) {
+        (self.stop.0)();
+    }
+
+    /// Waits until it stops.
+    ///
+    /// # Errors
+    /// [`Stopped`] if it had to stop by itself.
+    pub fn wait(self) -> Result<(), Stopped> {
+        self.stepping.join().unwrap_or_else(|_| Err(Stopped("the node has panicked".to_owned())))
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, StartError> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(StartError::Threads)
+}
+
+/// Starts a thread for each other member.
+fn start_links(config: &Config) -> Result<Links, StartError> {
+    let start = |id: u64| {
+        let Some(member) = config.members.iter().find(|member| member.id == id) else {
+            return Ok(None);
+        };
+        if id == config.node.id {
+            return Ok(None);
+        }
+        let (frames, outgoing) = sync_channel(FRAMES);
+        let ends = Ends {
+            group: GroupId::new(config.group.id),
+            from: NodeId::new(config.node.id),
+            to: NodeId::new(id),
+            address: member.address.clone(),
+        };
+        spawn("link", move || link::run(&ends, &outgoing))?;
+        Ok(Some(frames))
+    };
+    config.member_ids().into_iter().map(start).collect()
+}
+
+/// Monotonic time since the node began, and civil time.
+#[derive(Clone, Copy)]
+struct HostClock(std::time::Instant);
+
+impl HostClock {
+    fn new() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    fn now(self) -> Now {
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Now {
+            // One microsecond in: the origin itself stands for "at once".
+            mono: Instant::from_micros(micros(self.0.elapsed()).saturating_add(1)),
+            wall: since_epoch.ok().map(|span| Wall::from_micros(micros(span))),
+        }
+    }
+}
+
+/// Where frames for each member go, by slot; none for this node itself.
+type Links = Vec<Option<SyncSender<Arc<[u8]>>>>;
+
+/// What the driver's effects go out on.
+struct Wires {
+    links: Links,
+    clients: BTreeMap<u64, SyncSender<Vec<u8>>>,
+    tasks: Sender<Task>,
+}
+
+impl Io for Wires {
+    fn send(&mut self, to: Slot, frame: &Arc<[u8]>) {
+        if let Some(Some(link)) = self.links.get(to.position()) {
+            let _ = link.try_send(Arc::clone(frame));
+        }
+    }
+
+    fn reply(&mut self, connection: u64, frame: Vec<u8>) {
+        let full = |client: &SyncSender<Vec<u8>>| client.try_send(frame).is_err();
+        if self.clients.get(&connection).is_some_and(full) {
+            self.clients.remove(&connection);
+        }
+    }
+
+    fn disk(&mut self, task: Task) {
+        let _ = self.tasks.send(task); // The disk's thread says itself why it ended.
+    }
+
+    fn leader(&mut self, node: Option<NodeId>) {
+        match node {
+            Some(node) => eprintln!("quorate: node {node} leads"),
+            None => eprintln!("quorate: no leader"),
+        }
+    }
+}
+
+/// Takes what happens and keeps deadlines until the node is asked to stop or must.
+fn run<S: Service>(
+    mut driver: Driver<S>,
+    clock: HostClock,
+    mut wires: Wires,
+    inbox: &Receiver<Event<S>>,
+) -> Result<(), Stopped> {
+    let mut batch = Vec::new();
+    loop {
+        let wait = driver.deadline().map(|at| at.since(clock.now().mono));
+        let wait = wait.map_or(Duration::from_secs(60), Duration::from);
+        match inbox.recv_timeout(wait) {
+            Ok(event) => batch.push(event),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        batch.extend(inbox.try_iter().take(AT_ONCE));
+        let now = clock.now();
+        let mut failure = None;
+        let mut events = Vec::with_capacity(batch.len().saturating_add(1));
+        for event in batch.drain(..) {
+            match event {
+                Event::Driver(event) => events.push(event),
+                Event::Opened(connection, replies) => {
+                    wires.clients.insert(connection, replies);
+                }
+                Event::Closed(connection) => {
+                    wires.clients.remove(&connection);
+                }
+                Event::DiskFailed(why) => {
+                    events.push(driver::Event::DiskFailed);
+                    failure = Some(why);
+                }
+                Event::Stop => return Ok(()),
+            }
+        }
+        // After the messages: what has come in may have put the deadline off.
+        let is_late = driver.deadline().is_some_and(|at| at <= now.mono);
+        if is_late {
+            events.push(driver::Event::Tick);
+        }
+        driver.take(now, events.into_iter(), &mut wires);
+        if let Some(why) = failure {
+            return Err(Stopped(format!("{why}; the node stops, what was acknowledged is kept")));
+        }
+        if let Some(why) = driver.replica().raft().stopped() {
+            return Err(Stopped(format!("the replica has stopped: {why:?}")));
+        }
+    }
+}
