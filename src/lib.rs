@@ -1,4 +1,4 @@
-//! Consensus groups as pure state machines.
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![warn(clippy::pedantic)]
 #![deny(

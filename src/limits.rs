@@ -105,14 +105,12 @@ impl Default for Limits {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Limit {
-    /// [`Limits::runs`]: too many leaders came and went without a commit.
-    Runs,
     /// [`Limits::entries`]: the log is full of entries that are not applied or not compacted.
     Entries,
     /// [`Limits::batch`]: more requests at once than an append message carries.
     Batch,
-    /// [`Limits::snapshot`]: the state does not fit a snapshot.
-    Snapshot,
+    /// A client has one request under way, and no more than one.
+    Requests,
 }
 
 impl From<Limit> for Refused {

@@ -32,6 +32,14 @@ fn without_an_allocator_collections_are_inline() {
     assert!(size_of::<List<u64, 100>>() >= 800);
 }
 
+/// A dev-dependency that turns `alloc` on would have every test here run on the other backend.
+#[test]
+#[cfg(all(feature = "heapless", not(feature = "arbitrary")))]
+fn who_asks_for_heapless_alone_gets_it() {
+    let why = "another crate, or the default features, turned `alloc` on";
+    assert_eq!(quorate::bounded::BACKEND, "heapless", "{why}");
+}
+
 #[test]
 #[cfg(feature = "alloc")]
 fn with_an_allocator_collections_grow_on_use() {

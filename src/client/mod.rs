@@ -274,7 +274,7 @@ impl<W, R> Client<W, R> {
     /// Refuses what a host may not ask now, before anything changes.
     fn check(&self, input: &Input<'_, W, R>) -> Result<(), Refused> {
         match input {
-            Input::Ask { .. } if self.request.is_some() => Err(Refused::Full(Limit::Batch)),
+            Input::Ask { .. } if self.request.is_some() => Err(Refused::Full(Limit::Requests)),
             Input::Nodes { count }
                 if *count < self.config.nodes || usize::from(*count) > Members::MOST =>
             {

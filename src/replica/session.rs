@@ -2,7 +2,9 @@
 //!
 //! The table is part of the replicated state: every replica remembers each client's last answer,
 //! and forgets the same client when it needs room, the one whose last command is the oldest. A
-//! command of a session that is not known is not applied, so nothing is ever applied twice.
+//! command of a session that is not known is not applied, so nothing is ever applied twice; but a
+//! session must not be opened again under a name that it had before it was forgotten, or a late
+//! copy of a command would find it open. [`client`](crate::client) names each opening afresh.
 
 use crate::bounded::Map;
 use crate::codec::{Codec, Malformed, NoRoom, Sink};

@@ -13,7 +13,8 @@ use std::time::Duration;
 /// 1 when a check failed or the request was refused, 2 when the command line or the configuration
 /// is wrong, and 3 when there was no answer within --timeout.
 #[derive(Parser, Debug)]
-#[command(name = "quorate", version, disable_help_subcommand = true)]
+#[command(name = "quorate", version)]
+#[command(disable_help_subcommand = true, arg_required_else_help = false)]
 pub(crate) struct CommandLine {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -28,7 +29,7 @@ pub(crate) enum Command {
         config: PathBuf,
     },
     /// Take, keep, give back and look at leases.
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Lease(Lease),
     /// Show how each node is; exits with 3 if none of them answers.
     Status {
@@ -41,7 +42,7 @@ pub(crate) enum Command {
     /// Start a group here, kill its nodes, and check that no lease was lost.
     Demo {
         /// How many times to kill a node.
-        #[arg(long, value_name = "N", default_value_t = 3)]
+        #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
         kills: u32,
     },
 }
@@ -71,7 +72,7 @@ pub(crate) enum Lease {
         #[arg(value_parser = name)]
         scope: Name,
         /// The token that came with the lease.
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = number)]
         token: u64,
         #[command(flatten)]
         group: Group,
@@ -85,7 +86,7 @@ pub(crate) enum Lease {
         #[arg(value_parser = name)]
         scope: Name,
         /// The token that came with the lease.
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = number)]
         token: u64,
         #[command(flatten)]
         group: Group,
@@ -107,10 +108,10 @@ pub(crate) enum Lease {
     /// Follow what happens to leases until interrupted.
     Watch {
         /// Only what came after this place in the log.
-        #[arg(long, value_name = "N", default_value_t = 0)]
+        #[arg(long, value_name = "N", default_value = "0", value_parser = number)]
         after: u64,
         /// End after so many events.
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = number)]
         for_events: Option<u64>,
         #[command(flatten)]
         group: Group,
@@ -127,7 +128,7 @@ pub(crate) struct Group {
     #[arg(long, value_name = "A,B,C", required = true, value_delimiter = ',', value_parser = address)]
     pub(crate) nodes: Vec<String>,
     /// The group's number.
-    #[arg(long = "group", value_name = "N", default_value_t = 1)]
+    #[arg(long = "group", value_name = "N", default_value = "1", value_parser = number)]
     pub(crate) number: u64,
     /// How long to wait for an answer.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
@@ -158,6 +159,14 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// A year; what is longer was meant to be something else.
 const LONGEST_MS: u64 = 8_760 * 3_600_000;
 
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "write a whole number".to_owned())
+}
+
+fn count(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "write a whole number".to_owned())
+}
+
 fn name(text: &str) -> Result<Name, String> {
     Name::new(text).map_err(|error| error.to_string())
 }
@@ -186,7 +195,7 @@ fn one_line(complaint: &str) -> String {
     let words: Vec<_> =
         complaint.lines().take_while(is_complaint).flat_map(str::split_whitespace).collect();
     let line = words.join(" ");
-    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    let line = line.strip_prefix("error: ").unwrap_or(&line).replace(" tip: ", "; ");
     let usage = complaint.lines().find_map(|line| line.strip_prefix("Usage: "));
     match usage {
         Some(usage) => format!("{line}; usage: {usage}"),

@@ -101,9 +101,7 @@ fn renew(asking: &mut Asking, scope: Name, token: Token, json: bool) -> Verdict 
 
 fn release(asking: &mut Asking, scope: Name, token: Token, json: bool) -> Verdict {
     match asking.command(Command::Release { scope, token })? {
-        Response::Released if json => {
-            show_json(&Released { scope: scope.as_str(), token: number(token), released: true })
-        }
+        Response::Released if json => show_json(&Released { scope, token, released: true }),
         Response::Released => show(&format!("{} is released", plain(scope.as_str()))),
         other => Err(refusal(scope, Some(token), &other)),
     }
@@ -114,10 +112,10 @@ fn list(asking: &mut Asking, prefix: String, json: bool) -> Verdict {
         return Err(nonsense());
     };
     if json {
-        let object = |lease: &Lease| {
-            Object::new(&lease.scope, &lease.holder, lease.token, time_until(lease.expires_at))
-        };
-        return leases.iter().map(object).try_for_each(|lease| show_json(&lease));
+        return leases.iter().try_for_each(|lease| {
+            let Lease { scope, holder, token, expires_at, .. } = *lease;
+            show_json(&Object { scope, holder, token, expires_in_ms: ms(time_until(expires_at)) })
+        });
     }
     if !leases.is_empty() {
         let rows: Vec<_> = leases.iter().map(row).collect();
@@ -148,7 +146,7 @@ fn watch(asking: &mut Asking, after: Index, for_events: Option<u64>, json: bool)
             Answer::Forgotten(compacted) => {
                 heard = compacted.floor;
                 if json {
-                    show_json(&Forgotten { event: "forgotten", up_to: heard.number() })?;
+                    show_json(&Forgotten { event: "forgotten", up_to: heard })?;
                 }
                 tell(&format!("{compacted}, the watch goes on from there"));
             }
@@ -202,55 +200,47 @@ fn time_until(stamp: Stamp) -> Duration {
     Duration::from_millis(stamp.millis()).saturating_sub(now)
 }
 
-fn number(token: Token) -> u64 {
-    token.index().number()
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A lease as `--json` prints it.
 #[derive(Serialize)]
-struct Object<'a> {
-    scope: &'a str,
-    holder: &'a str,
-    token: u64,
+struct Object {
+    scope: Name,
+    holder: Name,
+    token: Token,
     expires_in_ms: u64,
-}
-
-impl<'a> Object<'a> {
-    fn new(scope: &'a Name, holder: &'a Name, token: Token, left: Duration) -> Self {
-        let expires_in_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        let (scope, holder) = (scope.as_str(), holder.as_str());
-        Self { scope, holder, token: number(token), expires_in_ms }
-    }
 }
 
 /// A lease that was given back, as `--json` prints it.
 #[derive(Serialize)]
-struct Released<'a> {
-    scope: &'a str,
-    token: u64,
+struct Released {
+    scope: Name,
+    token: Token,
     released: bool,
 }
 
 /// An event, as `--json` prints it.
 #[derive(Serialize)]
-struct Happened<'a> {
-    index: u64,
+struct Happened {
+    index: Index,
     event: &'static str,
-    scope: &'a str,
-    holder: &'a str,
-    token: u64,
+    scope: Name,
+    holder: Name,
+    token: Token,
 }
 
 /// The gap in a watch, as `--json` prints it: who keeps a picture of the table lists it anew.
 #[derive(Serialize)]
 struct Forgotten {
     event: &'static str,
-    up_to: u64,
+    up_to: Index,
 }
 
 fn show_held(scope: Name, holder: Name, token: Token, left: Duration, json: bool) -> Verdict {
     if json {
-        return show_json(&Object::new(&scope, &holder, token, left));
+        return show_json(&Object { scope, holder, token, expires_in_ms: ms(left) });
     }
     let (scope, holder) = (plain(scope.as_str()), plain(holder.as_str()));
     show(&format!("{scope} is held by {holder} with token {token} for {}", spoken(left)))
@@ -268,11 +258,10 @@ fn show_event(event: &Event, json: bool) -> Verdict {
         Change::Released => "released",
         Change::Expired => "expired",
     };
-    let Event { index, scope, token, holder, .. } = event;
-    let (scope, holder) = (scope.as_str(), holder.as_str());
+    let Event { index, scope, token, holder, .. } = *event;
     if json {
-        let (index, token) = (index.number(), number(*token));
         return show_json(&Happened { index, event: what, scope, holder, token });
     }
-    show(&format!("{index}  {what}  {}  {}  token {token}", plain(scope), plain(holder)))
+    let (scope, holder) = (plain(scope.as_str()), plain(holder.as_str()));
+    show(&format!("{index}  {what}  {scope}  {holder}  token {token}"))
 }

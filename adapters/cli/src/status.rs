@@ -46,7 +46,7 @@ pub(crate) fn run(group: &Group, json: bool) -> Verdict {
     Err(match refused {
         Some(why) => Failure::Refused(format!("{why}; check --nodes and --group")),
         None => Failure::NoAnswer(format!(
-            "none of the {all} nodes answers within {:?}; check that they run and their addresses",
+            "0 of {all} nodes answer within {:?}; check that they run, and their addresses",
             group.timeout
         )),
     })

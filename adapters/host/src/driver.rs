@@ -259,6 +259,8 @@ impl<S: Service> Driver<S> {
                 Outcome::Opened => ReplyBody::Opened,
                 Outcome::Done(response) => ReplyBody::Done(response.clone()),
                 Outcome::Superseded => ReplyBody::Superseded,
+                // It may have been applied, and its session forgotten by an entry after it.
+                Outcome::NoSession if waiter.index < applied => ReplyBody::Unknown,
                 Outcome::NoSession => ReplyBody::NoSession,
             };
             self.reply(waiter.connection, waiter.number, body, io);
@@ -303,8 +305,9 @@ impl<S: Service> Driver<S> {
         io: &mut impl Io,
     ) {
         let reply = Reply { number, body };
-        let frame = frame::encode(Kind::Reply, self.group, &reply).or_else(|error| {
-            let body = ReplyBody::<S::Response, S::Answer>::Rejected(error.to_string());
+        // What became of it cannot be told if it is too large to be sent.
+        let frame = frame::encode(Kind::Reply, self.group, &reply).or_else(|_| {
+            let body = ReplyBody::<S::Response, S::Answer>::Unknown;
             frame::encode(Kind::Reply, self.group, &Reply { number, body })
         });
         if let Ok(frame) = frame {

@@ -457,12 +457,19 @@ impl Trouble {
 fn describe(error: &frame::Error) -> String {
     match error {
         frame::Error::Closed => "closed the connection".to_owned(),
-        frame::Error::Io(error) => format!("cannot be reached ({})", error.kind()),
+        frame::Error::Io(error) => unreachable_for(error),
         frame::Error::Version { theirs } => {
             format!("speaks version {theirs} and this program version {}", frame::VERSION)
         }
         frame::Error::Group { theirs } => format!("serves group {theirs}"),
         other => format!("is not understood ({other})"),
+    }
+}
+
+fn unreachable_for(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(_) => format!("cannot be reached ({})", error.kind()),
+        None => format!("cannot be reached ({error})"), // Of a name that was looked up.
     }
 }
 
@@ -481,8 +488,8 @@ impl Connection {
         group: GroupId,
         until: std::time::Instant,
     ) -> Result<(Self, NodeId), Trouble> {
-        let stream = connect(address, until)
-            .map_err(|error| Trouble::passing(format!("cannot be reached ({})", error.kind())))?;
+        let stream =
+            connect(address, until).map_err(|error| Trouble::passing(unreachable_for(&error)))?;
         let mut connection = Self { stream, inbox: Vec::new() };
         let welcome = connection.greet(group, until).map_err(|error| match error {
             // A node that hears of a group that it does not serve may just hang up.

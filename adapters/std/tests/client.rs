@@ -181,7 +181,7 @@ fn a_node_of_another_group_or_version_is_told_at_once() {
     version[4] = 77;
     for (answer, says) in [(group, "serves group 9"), (version, "speaks version 77")] {
         let address = stranger(answer);
-        let mut client = Client::<Sum>::new(&[address.clone()], GROUP, LONG).unwrap();
+        let mut client = Client::<Sum>::new(std::slice::from_ref(&address), GROUP, LONG).unwrap();
         let began = Instant::now();
         let failure = client.command(5).unwrap_err();
         assert!(matches!(&failure, Failure::Refused(why) if why.contains(says)), "{failure}");

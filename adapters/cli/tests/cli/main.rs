@@ -1,0 +1,8 @@
+//! The program as people and scripts meet it: exit codes, one clear line for everything that is
+//! wrong, and real nodes in processes of their own.
+
+mod group;
+mod leases;
+mod program;
+mod strangers;
+mod wrong_input;
