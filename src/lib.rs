@@ -1,6 +1,12 @@
-#![doc = include_str!("../README.md")]
+// The page's example collects outputs in a `Vec`.
+#![cfg_attr(feature = "alloc", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "alloc"), doc = "Consensus groups as pure state machines.")]
 #![no_std]
 #![warn(clippy::pedantic)]
+#![allow(
+    clippy::needless_for_each,
+    reason = "what is done to each can stand where the each is named"
+)]
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -12,15 +12,15 @@ use quorate_sim::replica::{Ask, Setup};
 
 /// The sum, the digest, and a command that is due by itself if `due` says so.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Sum {
-    pub sum: u64,
-    pub history: u64,
-    pub applied: u64,
-    pub due: Option<Stamp>,
+pub(crate) struct Sum {
+    pub(crate) sum: u64,
+    pub(crate) history: u64,
+    pub(crate) applied: u64,
+    pub(crate) due: Option<Stamp>,
 }
 
 /// The command that is due; it clears `due`.
-pub const DUE: u64 = 1_000_000;
+pub(crate) const DUE: u64 = 1_000_000;
 
 impl StateMachine for Sum {
     type Command = u64;
@@ -59,10 +59,10 @@ impl StateMachine for Sum {
     }
 }
 
-pub type Group = Cluster<Replica<Sum>>;
+pub(crate) type Group = Cluster<Replica<Sum>>;
 
 /// A group of replicas, at board size.
-pub fn group(count: u8, seed: u64) -> Group {
+pub(crate) fn group(count: u8, seed: u64) -> Group {
     let raft = RaftSetup { seed, ..RaftSetup::of(count) };
     Cluster::new(
         count,
@@ -71,7 +71,7 @@ pub fn group(count: u8, seed: u64) -> Group {
 }
 
 /// A group with a leader, and who that is.
-pub fn led_group(count: u8) -> (Group, u8) {
+pub(crate) fn led_group(count: u8) -> (Group, u8) {
     let mut group = group(count, 1);
     group.pass(Span::millis(400));
     let leader = leader(&group);
@@ -79,24 +79,24 @@ pub fn led_group(count: u8) -> (Group, u8) {
 }
 
 /// The leader of the highest term.
-pub fn leader(group: &Group) -> u8 {
+pub(crate) fn leader(group: &Group) -> u8 {
     let leads = |slot: &u8| group.machine(*slot).raft().leads();
     let living = group.living().into_iter().map(|slot| slot.number());
     living.filter(leads).max_by_key(|slot| group.machine(*slot).raft().term()).expect("a leader")
 }
 
 /// A request to open a client's session.
-pub fn open(client: u64) -> Request<u64> {
+pub(crate) fn open(client: u64) -> Request<u64> {
     Request::Open { client: quorate::id::ClientId::new(client) }
 }
 
 /// A client's request to add a number.
-pub fn add(client: u64, sequence: u64, command: u64) -> Request<u64> {
+pub(crate) fn add(client: u64, sequence: u64, command: u64) -> Request<u64> {
     Request::Command { client: quorate::id::ClientId::new(client), sequence, command }
 }
 
 /// Submits requests and lets everybody hear of them.
-pub fn submit(group: &mut Group, slot: u8, requests: &[Request<u64>]) {
+pub(crate) fn submit(group: &mut Group, slot: u8, requests: &[Request<u64>]) {
     group.ask(slot, Ask::Submit(requests.to_vec())).expect("it leads and has room");
     group.settle();
 }
