@@ -13,6 +13,7 @@
 //! its own.
 
 use super::{Raft, Snapshot, log::Run};
+use crate::event::Stopped;
 use crate::id::{Index, Slot, Term};
 
 /// What a host must make durable, in order.
@@ -73,8 +74,19 @@ pub(super) struct Disk {
     written: Index,
     /// The last index confirmed.
     durable: Index,
-    /// The state is to be written whole.
-    rebase: bool,
+    base: Base,
+}
+
+/// How what is on disk stands to the durable snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Base {
+    /// It goes on from the snapshot.
+    Current,
+    /// It begins below the snapshot: the state is to be written whole.
+    Older,
+    /// Likewise, and it holds another entry where the snapshot's last belongs, so what it holds
+    /// above that does not belong either.
+    Contradicted,
 }
 
 impl Disk {
@@ -87,7 +99,7 @@ impl Disk {
             cuts: 0,
             written: last,
             durable: last,
-            rebase: false,
+            base: Base::Older,
         }
     }
 
@@ -117,7 +129,7 @@ impl Disk {
     pub(super) fn covered(&mut self, boundary: Index) {
         self.written = self.written.max(boundary);
         self.durable = self.durable.max(boundary);
-        self.rebase = true;
+        self.base = Base::Older;
     }
 
     /// The host says that a write, and all before it, are durable.
@@ -147,10 +159,10 @@ impl Raft {
     pub(super) fn next_write(&mut self) -> Option<(Receipt, Write)> {
         let disk = &mut self.disk;
         let (term, vote) = (self.term, self.vote);
-        let write = if let (true, Some(snapshot)) = (disk.rebase, self.snapshot) {
-            disk.rebase = false;
+        let write = if let Some(snapshot) = self.snapshot.filter(|_| disk.base != Base::Current) {
+            disk.base = Base::Current;
             disk.ballots_written = disk.ballots;
-            disk.written = self.log.last().index;
+            // Entries of this very step follow in an append: there the payload floor binds them.
             Write::Rebase { term, vote, snapshot }
         } else if disk.ballots_written < disk.ballots {
             disk.ballots_written = disk.ballots;
@@ -185,29 +197,38 @@ impl Raft {
             Write::Append { term, first, last } => self.replay_append(term, first, last),
             Write::Rebase { term, vote, snapshot } => {
                 (self.term, self.vote) = (term, vote);
-                if snapshot.boundary.index >= self.log.floor().index {
-                    self.log.reset(snapshot.boundary);
+                if snapshot.boundary.index > self.log.floor().index {
                     self.snapshot = Some(snapshot);
-                    self.commit = snapshot.boundary.index;
-                } else {
-                    self.log.reset(self.log.floor());
+                    self.log.reset(snapshot.boundary);
+                    (self.commit, self.told.commit) =
+                        (snapshot.boundary.index, snapshot.boundary.index);
                 }
+                self.log.reset(self.log.floor());
+                let is_newest = snapshot.boundary == self.log.floor();
+                self.disk.base = if is_newest { Base::Current } else { Base::Older };
             }
         }
-        self.disk = Disk::new(self.disk.boot, self.log.last().index);
-        self.told.commit = self.commit;
+        let last = self.log.last().index;
+        (self.disk.written, self.disk.durable) = (last, last);
     }
 
     fn replay_append(&mut self, term: Term, first: Index, last: Index) {
         let floor = self.log.floor();
-        if first > self.log.last().index.next() || last < first {
-            return; // Goes on from entries that contradicted the snapshot and were dropped.
+        if first <= floor.index {
+            let contradicts = floor.index <= last && term != floor.term;
+            self.disk.base = if contradicts { Base::Contradicted } else { Base::Older };
         }
         self.log.cut(first.max(floor.index.next()));
-        let contradicts = first <= floor.index && term != floor.term;
-        let from = self.log.last();
-        if last > from.index && !contradicts && self.log.has_room(from.index, term) {
-            self.log.append(term, last.above(from.index));
+        if last <= floor.index || self.disk.base == Base::Contradicted {
+            return;
+        }
+        let before = self.log.last();
+        let goes_on = first <= before.index.next() && first <= last && before.term <= term;
+        if goes_on && self.log.runs_with(before.index, term) <= self.config.limits.runs {
+            self.log.append(term, last.above(before.index));
+        } else {
+            // What was acknowledged would be forgotten.
+            self.stop(Stopped::Corrupt, |_| {});
         }
     }
 }

@@ -52,7 +52,8 @@ impl Raft {
     pub(super) fn canvass<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         self.set_alarm();
         let Some(term) = self.term.next().filter(|_| self.disk.has_ballot()) else { return };
-        if self.entries_room() == 0 || !self.log.has_room(self.log.last().index, term) {
+        let last = self.log.last().index;
+        if self.room_for(term, last) == last {
             return;
         }
         out.event(Event::Canvassing { term });

@@ -27,12 +27,11 @@ pub struct Run {
 pub struct Log {
     floor: EntryId,
     runs: List<Run, { limits::MOST.runs }>,
-    limit: usize,
 }
 
 impl Log {
-    pub(super) const fn new(floor: EntryId, limit: usize) -> Self {
-        Self { floor, runs: List::new(), limit }
+    pub(super) const fn new(floor: EntryId) -> Self {
+        Self { floor, runs: List::new() }
     }
 
     /// The last entry that a snapshot covers, or zero.
@@ -75,11 +74,11 @@ impl Log {
         self.term_at(entry.index) == Some(entry.term)
     }
 
-    /// Whether an entry of `term` could follow the one at `last`.
-    pub(super) fn has_room(&self, last: Index, term: Term) -> bool {
-        let kept = self.runs.iter().filter(|run| run.first <= last).count();
-        let newest = self.runs.iter().rev().find(|run| run.first <= last);
-        newest.is_some_and(|run| run.term == term) || kept < self.limit
+    /// How many runs there are once an entry of `term` follows the one at `last`.
+    pub(super) fn runs_with(&self, last: Index, term: Term) -> usize {
+        let kept = self.runs.iter().filter(|run| run.first <= last);
+        let begins_one = kept.clone().last().is_none_or(|run| run.term != term);
+        kept.count().saturating_add(usize::from(begins_one))
     }
 
     /// Appends `count` entries of `term`. The caller has made sure that there is room.
@@ -146,7 +145,7 @@ mod tests {
     use super::*;
 
     fn log(terms: &[u64]) -> Log {
-        let mut log = Log::new(EntryId::ZERO, 8);
+        let mut log = Log::new(EntryId::ZERO);
         terms.iter().for_each(|&term| log.append(Term::new(term), 1));
         log
     }

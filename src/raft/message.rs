@@ -10,11 +10,23 @@ use crate::id::{EntryId, Index, Term};
 pub struct Snapshot {
     /// The last entry that it covers.
     pub boundary: EntryId,
-    /// How many bytes it has.
+    /// How many bytes it has: at least one.
     pub size: u32,
     /// The digest of the bytes.
     pub digest: u64,
 }
+
+impl Snapshot {
+    /// Whether a member in `term` can have such a snapshot.
+    pub(super) const fn is_coherent(&self, term: Term) -> bool {
+        let EntryId { term: of, index } = self.boundary;
+        let is_position = 0 < index.number() && index.number() <= LAST_POSITION.number();
+        of.number() <= term.number() && is_position && self.size > 0
+    }
+}
+
+/// No entry stands higher, so that every entry has a position after it.
+pub(super) const LAST_POSITION: Index = Index::new(u64::MAX).previous();
 
 /// A message from one member to another. Section numbers are those of Ongaro's dissertation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -142,17 +154,20 @@ impl Message {
     /// Whether its parts agree with each other; one that fails this comes from no correct member.
     pub(super) const fn is_coherent(&self) -> bool {
         match *self {
+            // A candidate has no entry of the term that it asks about: nobody has led in it.
+            Self::PreVote { term, last } | Self::Vote { term, last } => {
+                last.term.number() < term.number()
+            }
             Self::Append { term, prev, entries, count, .. } => {
                 let (term, prev_term, entries) =
                     (term.number(), prev.term.number(), entries.number());
                 prev_term <= term
+                    && (prev_term == 0) == (prev.index.number() == 0)
                     && (count == 0 || (prev_term <= entries && entries <= term && entries > 0))
-                    && prev.index.number().checked_add(count as u64).is_some()
+                    && prev.index.plus(count as u64).number() <= LAST_POSITION.number()
             }
-            Self::Chunk { term, boundary, size, offset, length, .. } => {
-                boundary.term.number() <= term.number()
-                    && boundary.index.number() > 0
-                    && size > 0
+            Self::Chunk { term, boundary, digest, size, offset, length, .. } => {
+                Snapshot { boundary, size, digest }.is_coherent(term)
                     && match offset.checked_add(length) {
                         Some(end) => end <= size,
                         None => false,

@@ -14,7 +14,7 @@
 //! | entries are cut only where another leader's entry really differs, never at or below commit | `replication::on_append` |
 //! | an acknowledgement names what matched *and* is on disk, and waits for the ballot | `replication::tell_ack` |
 //! | a leader commits by counting only entries of its own term (3.6.2) | `replication::advance_commit` |
-//! | a commit is told up to what is on this disk | `settle` |
+//! | a commit is told up to what is on this disk, and waits for the ballot | `settle` |
 //! | a read waits for a round that began after it, and for an entry of this term (6.4) | `read` |
 //! | a snapshot is installed by followers only, and only if the log contradicts it | `snapshot` |
 //!
@@ -217,7 +217,7 @@ pub struct Raft {
     alarm: Option<Instant>,
     /// Until when this member has promised not to elect another leader.
     promised_until: Instant,
-    /// Reigns in a row that committed nothing: each doubles the next timeout.
+    /// Reigns of this member since the last commit: each doubles the next timeout.
     fruitless: u8,
     disk: Disk,
     /// The durable snapshot at the floor.
@@ -244,6 +244,7 @@ impl Raft {
     /// [`ConfigError`] if the configuration contradicts itself.
     pub fn recover(mut config: Config, snapshot: Option<Snapshot>) -> Result<Self, ConfigError> {
         config.limits = config.limits.within();
+        config.limits.runs = config.limits.runs.min(config.limits.entries / 2);
         if !config.voters.contains(config.me) {
             return Err(ConfigError::NotAVoter);
         }
@@ -259,7 +260,7 @@ impl Raft {
             now: Instant::ORIGIN,
             term: floor.term,
             vote: None,
-            log: Log::new(floor, config.limits.runs),
+            log: Log::new(floor),
             commit: floor.index,
             role: Role::Follower(Following::nobody()),
             alarm: None,
@@ -344,11 +345,6 @@ impl Raft {
         self.stopped
     }
 
-    /// The latest time that this member was told.
-    pub(crate) const fn now(&self) -> Instant {
-        self.now
-    }
-
     /// The members that vote, without this one.
     fn peers(&self) -> Members {
         self.config.voters.without(self.config.me)
@@ -357,7 +353,22 @@ impl Raft {
     /// Stops for good: nothing more is promised, and nothing taken back.
     pub(crate) fn stop(&mut self, why: Stopped, mut event: impl FnMut(Event)) {
         self.stopped = Some(why);
+        self.role = Role::Follower(Following::nobody());
         event(Event::Stopped { why });
+    }
+
+    /// Whether another entry than this one is known to be committed where it stands.
+    fn rules_out(&self, entry: EntryId) -> bool {
+        let is_other = |term| term != entry.term;
+        entry.index <= self.commit && self.log.term_at(entry.index).is_some_and(is_other)
+    }
+
+    /// Takes note that everything up to `index` is committed.
+    fn commit_to(&mut self, index: Index) {
+        if index > self.commit {
+            self.commit = index;
+            self.fruitless = 0;
+        }
     }
 }
 
@@ -420,25 +431,34 @@ impl Raft {
         if must_lead && !self.leads() {
             return Err(Refused::NotLeader { leader: self.leader() });
         }
-        let &Input::Propose { count } = input else { return Ok(()) };
-        let limits = &self.config.limits;
-        if count == 0 {
+        if matches!(input, Input::Stored(snapshot) if !snapshot.is_coherent(self.term)) {
             return Err(Refused::Meaningless);
         }
-        if count as usize > limits.batch {
-            return Err(Refused::Full(Limit::Batch));
+        let &Input::Propose { count } = input else { return Ok(()) };
+        let last = self.log.last().index;
+        if count == 0 {
+            Err(Refused::Meaningless)
+        } else if count as usize > self.config.limits.batch {
+            Err(Refused::Full(Limit::Batch))
+        } else if self.room_for(self.term, last).above(last) < u64::from(count) {
+            Err(Refused::Full(Limit::Entries))
+        } else {
+            Ok(())
         }
-        // One entry for each run stays free, so that a later leader has room for its barrier.
-        if self.entries_room() < (count as usize).saturating_add(limits.runs) {
-            return Err(Refused::Full(Limit::Entries));
-        }
-        Ok(())
     }
 
-    /// How many more entries the log may hold.
-    fn entries_room(&self) -> usize {
-        let held = self.log.last().index.above(self.log.floor().index);
-        self.config.limits.entries.saturating_sub(usize::try_from(held).unwrap_or(usize::MAX))
+    /// Up to where entries of `term` may stand that follow the one at `before`.
+    ///
+    /// One entry stays free for each run that may still come, on every member alike: whoever has
+    /// room for a run has room for its first entry. Else a member with a full log, which after a
+    /// restart does not know what of it is committed, could neither campaign nor compact.
+    fn room_for(&self, term: Term, before: Index) -> Index {
+        let Limits { runs, entries, .. } = self.config.limits;
+        let Some(to_come) = runs.checked_sub(self.log.runs_with(before, term)) else {
+            return before;
+        };
+        let end = self.log.floor().index.plus(entries.saturating_sub(to_come) as u64);
+        end.min(message::LAST_POSITION).max(before)
     }
 
     /// Takes note of the time. A member that has slept through its own alarm accuses nobody.
@@ -534,7 +554,7 @@ impl Raft {
     /// Tells every level that has become true and was not told.
     fn settle<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         if self.stopped.is_some() {
-            return;
+            return self.tell_role(out);
         }
         self.promote(out);
         self.advance_commit();
@@ -546,8 +566,9 @@ impl Raft {
         self.tell_entries(out);
         self.tell_role(out);
         self.tell_reads(out);
+        // A host may store what it applies, and what a term has taught must not outlive the term.
         let committed = self.commit.min(self.disk.durable());
-        if committed > self.told.commit {
+        if committed > self.told.commit && self.disk.has_ballot() {
             self.told.commit = committed;
             out.push(Output::Committed { index: committed });
         }

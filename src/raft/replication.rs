@@ -46,10 +46,6 @@ impl Following {
         self.leader
     }
 
-    pub(super) const fn round(&self) -> u64 {
-        self.round
-    }
-
     /// Notes the leader's round; a new one is to be answered.
     pub(super) fn hear(&mut self, round: u64) {
         if round > self.round {
@@ -63,7 +59,7 @@ impl Following {
         self.matched = self.matched.max(index);
     }
 
-    /// Notes that the leader sent what it was told is here already.
+    /// Notes that the leader sent again what it had been told is here.
     pub(super) const fn repeat(&mut self) {
         self.ack_owed = true;
     }
@@ -113,22 +109,26 @@ impl Raft {
         if let Err(answer) = self.follow(from, term, round, out) {
             return answer;
         }
-        let floor = self.log.floor();
+        let (floor, last) = (self.log.floor(), prev.index.plus(u64::from(count)));
+        let lowest = EntryId::new(entries, prev.index.next().max(floor.index));
+        if self.rules_out(prev) || (lowest.index <= last && self.rules_out(lowest)) {
+            return self.contradicted(from, out);
+        }
         // Below the floor everything is committed, so it is the same in every log.
         if prev.index >= floor.index && !self.log.contains(prev) {
-            let hint = self.log.could_match(prev);
-            let round = self.round_heard();
+            let (hint, round) = (self.log.could_match(prev), self.answer());
             return Some(Message::Conflict { term, rejected: prev.index, hint, round });
         }
-        let last = prev.index.plus(u64::from(count));
         let first = prev.index.max(floor.index).next();
         let agreed = match self.log.first_other(first, last, entries) {
             Some(from_here) => self.accept(from, from_here, last, entries, out),
             None => last,
         };
-        self.commit = self.commit.max(commit.min(agreed));
+        self.commit_to(commit.min(agreed));
         if let Role::Follower(following) = &mut self.role {
-            if count > 0 && agreed <= following.acked {
+            // What there was no room for waits for the next round, or the leader would send it, and
+            // this member answer, as fast as the network permits.
+            if count > 0 && agreed == last && agreed <= following.acked {
                 following.repeat();
             }
             // What the floor covers is committed, and so is in the leader's log.
@@ -148,13 +148,13 @@ impl Raft {
         out: &mut X,
     ) -> Index {
         let before = first.previous();
-        if first <= self.commit {
-            out.event(Event::Ignored { from, why: Ignored::Impossible });
-            self.stop(Stopped::CommittedConflict, |event| out.event(event));
+        if self.rules_out(EntryId::new(term, first)) {
+            self.contradicted(from, out);
             return before;
         }
         let follows = self.log.term_at(before).is_some_and(|before| before <= term);
-        if !follows || !self.log.has_room(before, term) {
+        let last = last.min(self.room_for(term, before));
+        if !follows || last == before {
             let why = if follows { Ignored::NoRoom } else { Ignored::Malformed };
             out.event(Event::Ignored { from, why });
             return before;
@@ -168,8 +168,22 @@ impl Raft {
         last
     }
 
-    fn round_heard(&self) -> u64 {
-        if let Role::Follower(following) = &self.role { following.round } else { 0 }
+    /// Another entry than the committed one has come: more has failed than Raft tolerates.
+    pub(super) fn contradicted<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        from: Slot,
+        out: &mut X,
+    ) -> Option<Message> {
+        out.event(Event::Ignored { from, why: Ignored::Impossible });
+        self.stop(Stopped::CommittedConflict, |event| out.event(event));
+        None
+    }
+
+    /// The leader's round, for an answer that stands in for an acknowledgement.
+    pub(super) fn answer(&mut self) -> u64 {
+        let Role::Follower(following) = &mut self.role else { return 0 };
+        following.ack_owed = false;
+        following.round
     }
 
     /// Tells the leader what matches and is on disk. It waits for the ballot too: a member that
@@ -414,9 +428,8 @@ impl Raft {
             Some(peer) if slot != me => peer.matched,
             _ => durable,
         });
-        if held > self.commit && self.log.term_at(held) == Some(self.term) {
-            self.commit = held;
-            self.fruitless = 0;
+        if self.log.term_at(held) == Some(self.term) {
+            self.commit_to(held);
         }
     }
 

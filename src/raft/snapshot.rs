@@ -10,7 +10,7 @@
 //! entries above it (NuRaft#407, camunda#6092).
 
 use super::{Message, Output, Raft, Role, Snapshot};
-use crate::event::{Event, Ignored};
+use crate::event::{Event, Ignored, Stopped};
 use crate::id::{Slot, Term};
 use crate::machine::Outbox;
 
@@ -103,9 +103,12 @@ impl Raft {
             return answer;
         }
         let snapshot = Snapshot { boundary, size, digest };
+        if self.rules_out(boundary) {
+            return self.contradicted(from, out);
+        }
         if boundary.index <= self.commit || self.log.contains(boundary) {
             // It covers nothing that is not here: what is committed is the same everywhere.
-            self.commit = self.commit.max(boundary.index);
+            self.commit_to(boundary.index);
             self.incoming = None;
             if let Role::Follower(following) = &mut self.role {
                 following.agree(boundary.index);
@@ -116,6 +119,9 @@ impl Raft {
         if snapshot.size as usize > self.config.limits.snapshot {
             out.event(Event::Ignored { from, why: Ignored::NoRoom });
             return None;
+        }
+        if !self.disk.has_ballot() {
+            return None; // What a term has taught must not outlive the term; it is sent again.
         }
         let mut incoming = self
             .incoming
@@ -129,8 +135,7 @@ impl Raft {
         if incoming.received == snapshot.size && !was_complete {
             out.push(Output::SnapshotReceived { snapshot });
         }
-        let round = if let Role::Follower(following) = &self.role { following.round() } else { 0 };
-        let received = incoming.received;
+        let (received, round) = (incoming.received, self.answer());
         Some(Message::Received { term, digest, received, round })
     }
 
@@ -156,6 +161,9 @@ impl Raft {
         if boundary.index <= self.log.floor().index {
             return;
         }
+        if self.rules_out(boundary) {
+            return self.stop(Stopped::CommittedConflict, |event| out.event(event));
+        }
         if self.log.contains(boundary) {
             self.log.compact(boundary);
             out.event(Event::Compacted { boundary });
@@ -170,7 +178,7 @@ impl Raft {
             return;
         }
         self.snapshot = Some(snapshot);
-        self.commit = self.commit.max(boundary.index);
+        self.commit_to(boundary.index);
         self.disk.covered(boundary.index);
         self.incoming = None;
         if let Role::Follower(following) = &mut self.role

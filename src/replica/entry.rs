@@ -79,7 +79,7 @@ impl<C> Window<C> {
     }
 
     pub(super) fn range(&self, first: Index, last: Index) -> impl Iterator<Item = &Entry<C>> {
-        let from = self.position(first).unwrap_or(usize::MAX);
+        let from = self.position(first.max(self.floor.next())).unwrap_or(usize::MAX);
         let to = self.position(last.next()).unwrap_or(0);
         self.entries.range(from, to)
     }

@@ -48,14 +48,11 @@ impl<C: Clone, X: Outbox<Output> + ?Sized> Outbox<raft::Output> for Lift<'_, C, 
                 self.out.push(Output::Persist { receipt, write });
             }
             raft::Output::Send { to, message } => {
-                let early = self.levels.early;
+                let early = self.levels.early == Some(message.term());
                 self.out.push(Output::Send { to, header: Header { message, early } });
             }
             raft::Output::Committed { index } => self.levels.committed = index,
-            raft::Output::Leading { .. } => {
-                self.levels.early = false;
-                self.out.push(Output::Leading);
-            }
+            raft::Output::Leading { .. } => self.out.push(Output::Leading),
             raft::Output::Following { leader, .. } => {
                 (self.levels.serving, self.levels.confirmed) = (None, None);
                 self.out.push(Output::Following { leader });

@@ -32,7 +32,7 @@ pub use session::Outcome;
 
 use crate::event::{Event, Ignored, Stopped};
 use crate::hlc::{self, Clock, Stamp};
-use crate::id::{ClientId, EntryId, Index, Members, Slot};
+use crate::id::{ClientId, EntryId, Index, Members, Slot, Term};
 use crate::limits::Limit;
 use crate::machine::{Machine, Outbox, Refused, check_outbox};
 use crate::quorum;
@@ -47,7 +47,9 @@ use snapshot::Held;
 /// How a replica is set up.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Config {
-    /// The member of the Raft group.
+    /// The member of the Raft group. [`Limits::sessions`](crate::limits::Limits::sessions) must be
+    /// one value for the whole group, for as long as it lives: which session makes room for another
+    /// is part of the replicated state.
     pub raft: raft::Config,
     /// The clock. The log holds every stamp, so it needs no reserve.
     pub clock: hlc::Config,
@@ -158,7 +160,8 @@ pub enum Output {
 pub enum RecoverError {
     /// The configuration contradicts itself.
     Config(raft::ConfigError),
-    /// The snapshot's bytes are not what its name says, or describe no state.
+    /// The snapshot's bytes are not what its name says, or describe no state that the limits
+    /// permit.
     Snapshot,
     /// The log goes on from a snapshot that is not here.
     SnapshotMissing {
@@ -173,7 +176,9 @@ impl core::fmt::Display for RecoverError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
-            Self::Snapshot => f.write_str("the snapshot is damaged or of another version"),
+            Self::Snapshot => {
+                f.write_str("the snapshot is damaged, of another version or beyond the limits")
+            }
             Self::SnapshotMissing { boundary } => {
                 write!(f, "the log goes on from a snapshot of {boundary} that is missing")
             }
@@ -195,6 +200,8 @@ pub struct Replica<S: StateMachine> {
     sessions: Sessions<S::Response>,
     state: S,
     applied: Position,
+    /// The latest time that this replica was told.
+    now: Instant,
     levels: Levels,
     /// The durable snapshot at the floor, to be sent to who needs it.
     held: Option<Held>,
@@ -202,10 +209,11 @@ pub struct Replica<S: StateMachine> {
     next: Option<Held>,
     /// Members that do not take this leader's stamps yet.
     early: Members,
-    /// The entry of the last command that was due by itself.
+    /// The entry of this reign's last command that was due by itself.
     due_in: Index,
-    /// When the state machine next has something due.
+    /// When the state machine next has something due, and until when it is not tried again.
     due_at: Option<Instant>,
+    due_pause: Instant,
 }
 
 /// What Raft has said in its steps, as far as this floor acts on it.
@@ -215,9 +223,11 @@ struct Levels {
     /// Reads that may be served once the index is applied; and those confirmed since.
     serving: Option<(Read, Index)>,
     confirmed: Option<(Read, Index)>,
-    /// This member did not take the stamps of the last append.
-    early: bool,
+    /// The leader, by its term, whose newest entries this member does not take yet.
+    early: Option<Term>,
     received: Option<raft::Snapshot>,
+    /// A session was forgotten in the very step that applied a command of it.
+    forgetful: bool,
 }
 
 impl<S: StateMachine> Replica<S> {
@@ -249,12 +259,14 @@ impl<S: StateMachine> Replica<S> {
             sessions: Sessions::new(limits.sessions),
             state,
             applied,
+            now: Instant::ORIGIN,
             levels: Levels::default(),
             held: None,
             next: None,
             early: Members::NONE,
             due_in: Index::ZERO,
             due_at: None,
+            due_pause: Instant::ORIGIN,
             raft,
         };
         if let Some((snapshot, bytes)) = snapshot {
@@ -275,6 +287,9 @@ impl<S: StateMachine> Replica<S> {
         entries: &[Entry<S::Command>],
     ) -> Result<(), RecoverError> {
         self.raft.replay(write);
+        if self.raft.stopped().is_some() {
+            return Err(RecoverError::Entries);
+        }
         match *write {
             Write::Ballot { .. } => {}
             Write::Rebase { snapshot, .. } => {
@@ -299,7 +314,8 @@ impl<S: StateMachine> Replica<S> {
                 }
             }
         }
-        if self.window.last() != self.raft.log().last().index {
+        let is_too_long = self.window.len() > self.raft.config().limits.entries;
+        if is_too_long || self.window.last() != self.raft.log().last().index {
             return Err(RecoverError::Entries);
         }
         Ok(())
@@ -329,11 +345,15 @@ impl<S: StateMachine> Replica<S> {
         &self.clock
     }
 
-    /// What became of a request, once its entry is applied. The number of a request to open a
-    /// session is zero.
+    /// What became of a request: to be asked after the step that applied its entry, before the
+    /// next, for sessions are forgotten. The number of a request to open a session is zero.
     #[must_use]
     pub fn outcome(&self, client: ClientId, sequence: u64) -> Outcome<'_, S::Response> {
-        self.sessions.outcome(client, sequence)
+        match self.sessions.outcome(client, sequence) {
+            // It may have taken effect just before the session was forgotten.
+            Outcome::NoSession if self.levels.forgetful && sequence > 0 => Outcome::Superseded,
+            outcome => outcome,
+        }
     }
 
     /// The entries from `first` to `last`, as far as they are above the floor.
@@ -372,7 +392,7 @@ impl<S: StateMachine> Machine for Replica<S> {
         if self.raft.stopped().is_some() {
             return Err(Refused::Stopped);
         }
-        let now = Now { mono: now.mono.max(self.raft.now()), wall: now.wall };
+        let now = Now { mono: now.mono.max(self.now), wall: now.wall };
         match input {
             Input::Tick => self.tick(now, out)?,
             Input::Message { from, header, entries, chunk } => {
@@ -389,6 +409,7 @@ impl<S: StateMachine> Machine for Replica<S> {
             Input::Stored(snapshot) => self.stored(now, snapshot, out)?,
             Input::StepDown => self.below(now, raft::Input::StepDown, Source::Nothing, out)?,
         }
+        self.now = now.mono;
         self.settle(now, out);
         Ok(())
     }
@@ -430,9 +451,10 @@ impl<S: StateMachine> Replica<S> {
 
     fn tick<X: Outbox<Output> + ?Sized>(&mut self, now: Now, out: &mut X) -> Result<(), Refused> {
         self.below(now, raft::Input::Tick, Source::Nothing, out)?;
-        let is_due = self.due_at.take().is_some_and(|at| now.mono >= at) && self.raft.leads();
+        let is_due = self.next_due(now).is_some_and(|at| at <= now.mono);
         let Some((_, command)) = self.state.due().filter(|_| is_due) else { return Ok(()) };
-        // If it cannot be proposed now it is still due, and `settle` sets another time.
+        // If it cannot be proposed now, it is tried again a heartbeat later.
+        self.due_pause = now.mono.after(self.raft.config().heartbeat);
         let propose = raft::Input::Propose { count: 1 };
         if self.raft.check(&propose).is_ok() && self.clock.stamps(now, 1).is_ok() {
             let stamp = self.clock.last();
@@ -469,19 +491,24 @@ impl<S: StateMachine> Replica<S> {
     ) -> Result<(), Refused> {
         let mut source = Source::Nothing;
         match &mut header.message {
-            raft::Message::Append { prev, count, commit, .. } => {
+            // What an old leader says is for Raft alone to answer.
+            raft::Message::Append { term, prev, count, commit, .. }
+                if *term >= self.raft.term() =>
+            {
                 if *count as usize != entries.len() {
                     out.event(Event::Ignored { from, why: Ignored::Malformed });
                     return Ok(());
                 }
                 source = Source::Entries(prev.index.next(), entries);
-                *count = self.admit(now, *prev, *commit, entries, out);
+                *count = self.admit(now, *term, *prev, *commit, entries, out);
             }
             raft::Message::Chunk { length, .. } if *length as usize != chunk.len() => {
                 out.event(Event::Ignored { from, why: Ignored::Malformed });
                 return Ok(());
             }
-            raft::Message::Matched { .. } | raft::Message::Conflict { .. } => {
+            raft::Message::Matched { term, .. } | raft::Message::Conflict { term, .. }
+                if *term == self.raft.term() =>
+            {
                 let others = self.early.without(from);
                 self.early = if header.early { others.with(from) } else { others };
             }
@@ -497,6 +524,7 @@ impl<S: StateMachine> Replica<S> {
     fn admit<X: Outbox<Output> + ?Sized>(
         &mut self,
         now: Now,
+        term: Term,
         prev: EntryId,
         commit: Index,
         entries: &[Entry<S::Command>],
@@ -508,7 +536,7 @@ impl<S: StateMachine> Replica<S> {
         let mut index = prev.index;
         let mut admitted = 0_u32;
         if !entries.is_empty() {
-            self.levels.early = false;
+            self.levels.early = None;
         }
         for entry in entries {
             index = index.next();
@@ -517,7 +545,7 @@ impl<S: StateMachine> Replica<S> {
             }
             if index > commit && self.clock.check(now, entry.stamp).is_err() {
                 out.event(Event::StampTooEarly { index });
-                self.levels.early = true;
+                self.levels.early = Some(term);
                 break;
             }
             last_stamp = entry.stamp;
@@ -529,20 +557,33 @@ impl<S: StateMachine> Replica<S> {
     /// Acts on every level that Raft has raised, and tells what became true.
     fn settle<X: Outbox<Output> + ?Sized>(&mut self, now: Now, out: &mut X) {
         self.apply(out);
+        if self.raft.stopped().is_some() {
+            return;
+        }
         self.defer_to_clocks(now, out);
         self.take_snapshot(out);
         self.tell_reads(out);
         self.due_at = self.next_due(now);
     }
 
+    /// Stops for good; who waits for a request or a read hears at least that. (If Raft stops by
+    /// itself, it says so by itself.)
+    fn stop<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        self.raft.stop(Stopped::Corrupt, |event| out.event(event));
+        out.push(Output::Following { leader: None });
+    }
+
     /// Applies what is committed, in order, once.
     fn apply<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         let before = self.applied.entry.index;
+        if before < self.levels.committed {
+            self.levels.forgetful = false;
+        }
         while self.applied.entry.index < self.levels.committed && self.raft.stopped().is_none() {
             let index = self.applied.entry.index.next();
             let found = (self.raft.log().term_at(index), self.window.get(index));
             let (Some(term), Some(entry)) = found else {
-                self.raft.stop(Stopped::Corrupt, |event| out.event(event));
+                self.stop(out);
                 break;
             };
             let at = Position { entry: EntryId::new(term, index), stamp: entry.stamp };
@@ -552,7 +593,8 @@ impl<S: StateMachine> Replica<S> {
                     self.state.apply(at, command);
                 }
                 Body::Request(Request::Open { client }) => {
-                    if let Some(client) = self.sessions.open(*client, index) {
+                    if let Some((client, used)) = self.sessions.open(*client, index) {
+                        self.levels.forgetful |= used > before;
                         out.event(Event::SessionEvicted { client });
                     }
                 }
@@ -573,7 +615,7 @@ impl<S: StateMachine> Replica<S> {
     /// A leader whose stamps a quorum does not take has a clock that is wrong: it makes way.
     fn defer_to_clocks<X: Outbox<Output> + ?Sized>(&mut self, now: Now, out: &mut X) {
         if !self.raft.leads() {
-            self.early = Members::NONE;
+            (self.early, self.due_in) = (Members::NONE, Index::ZERO);
             return;
         }
         let voters = self.raft.config().voters;
@@ -604,10 +646,9 @@ impl<S: StateMachine> Replica<S> {
             return None;
         }
         let (stamp, _) = self.state.due()?;
-        let civil = now.wall.map(|wall| Stamp::at_millis(wall.as_millis()));
-        let wait = stamp.since(civil.unwrap_or(self.clock.last()));
-        // Never at once: what could not be proposed now is tried again a heartbeat later.
-        let least = self.raft.config().heartbeat;
-        Some(now.mono.after(wait.plus(Span::millis(1)).max(least)))
+        // Without a stamp it cannot be proposed: the next heartbeat asks again.
+        let here = self.clock.clone().stamp(now).ok()?;
+        let wait = if stamp < here { Span::ZERO } else { stamp.since(here).plus(Span::millis(1)) };
+        Some(now.mono.after(wait).max(self.due_pause))
     }
 }

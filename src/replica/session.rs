@@ -28,7 +28,8 @@ pub enum Outcome<'a, R> {
     Opened,
     /// It took effect, once, and this is the answer.
     Done(&'a R),
-    /// The client has sent a later command since; whether this one took effect is forgotten.
+    /// The client has sent a later command since, or its session was forgotten at once; whether
+    /// this one took effect is forgotten too.
     Superseded,
     /// The session is not known, or no longer; the command did not take effect with this entry.
     /// Open a session and ask what the state is.
@@ -47,16 +48,17 @@ impl<R: Codec> Sessions<R> {
         Self { sessions: Map::new(), limit }
     }
 
-    /// Opens a session, or keeps one. Tells which client was forgotten to make room.
-    pub(super) fn open(&mut self, client: ClientId, at: Index) -> Option<ClientId> {
+    /// Opens a session, or keeps one. Tells which client was forgotten to make room, and where its
+    /// last entry stands.
+    pub(super) fn open(&mut self, client: ClientId, at: Index) -> Option<(ClientId, Index)> {
         if let Some(session) = self.sessions.get_mut(&client) {
             session.used = at;
             return None;
         }
         let is_full = self.sessions.len() >= self.limit;
         let oldest = self.sessions.iter().min_by_key(|(_, session)| session.used);
-        let evicted = oldest.map(|(client, _)| *client).filter(|_| is_full);
-        if let Some(evicted) = evicted {
+        let evicted = oldest.map(|(client, session)| (*client, session.used)).filter(|_| is_full);
+        if let Some((evicted, _)) = evicted {
             self.sessions.remove(&evicted);
         }
         let _ = self.sessions.insert(client, Session { sequence: 0, response: None, used: at });

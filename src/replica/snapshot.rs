@@ -7,7 +7,6 @@
 use super::{Header, Output, Replica, Sessions, Source};
 use crate::bounded::List;
 use crate::codec::{Codec, Malformed, NoRoom, digest};
-use crate::event::Stopped;
 use crate::hlc::Stamp;
 use crate::id::EntryId;
 use crate::limits;
@@ -31,9 +30,12 @@ impl Held {
         held.is_whole().then_some(held)
     }
 
-    fn is_whole(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.bytes.len() == self.snapshot.size as usize
-            && digest(&self.bytes) == self.snapshot.digest
+    }
+
+    fn is_whole(&self) -> bool {
+        self.is_complete() && digest(&self.bytes) == self.snapshot.digest
     }
 }
 
@@ -56,9 +58,9 @@ impl<S: StateMachine> Replica<S> {
         next.map_or(&[], |next| &next.bytes)
     }
 
-    /// Takes a snapshot when half the log, or half its runs, are held and enough of them applied;
-    /// not while another is on its way in or to the disk and, while there is room, not while one
-    /// is on its way to a follower.
+    /// Takes a snapshot when half the log, or half its runs, are held and enough of them applied, or
+    /// when a follower's log is nearly full; not while another is on its way in or to the disk and,
+    /// while there is room, not while one is on its way to a follower.
     pub(super) fn take_snapshot<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         let (limits, log) = (self.raft.config().limits, self.raft.log());
         let applied = self.applied.entry.index;
@@ -66,8 +68,15 @@ impl<S: StateMachine> Replica<S> {
         let is_long = self.window.len() >= limits.entries / 2 && to_let_go >= limits.entries / 4;
         let is_motley = log.runs().len() >= limits.runs / 2
             && log.runs().first().is_some_and(|run| run.last <= applied);
+        // A leader leaves this much room for later leaders; a member whose floor is lower than that
+        // leader's makes it, or it could not follow the leader in its office.
+        let is_full = !self.raft.leads()
+            && to_let_go > 0
+            && self.window.len().saturating_add(limits.runs) > limits.entries;
         let is_crowded = self.window.len() >= limits.entries.saturating_sub(limits.entries / 4);
-        if self.next.is_some() || !(is_long || is_motley) {
+        // One that a leader began to send, and that the log has overtaken, will not be finished.
+        self.next.take_if(|next| !next.is_complete() && next.snapshot.boundary.index <= applied);
+        if self.next.is_some() || !(is_long || is_motley || is_full) {
             return;
         }
         if self.raft.is_sending() && !is_crowded {
@@ -115,8 +124,8 @@ impl<S: StateMachine> Replica<S> {
         chunk: &[u8],
         out: &mut X,
     ) -> Result<(), Refused> {
-        if before.is_some() && self.raft.incoming().is_none() {
-            self.next = None; // It is no longer needed.
+        if let Some(before) = before.filter(|_| self.raft.incoming().is_none()) {
+            self.next.take_if(|next| next.snapshot == before.snapshot); // It is no longer needed.
         }
         let Some(incoming) = self.raft.incoming().filter(|incoming| before != Some(*incoming))
         else {
@@ -159,7 +168,7 @@ impl<S: StateMachine> Replica<S> {
         }
         if self.applied.entry.index < snapshot.boundary.index {
             if self.restore(&held).is_err() {
-                self.raft.stop(Stopped::Corrupt, |event| out.event(event));
+                self.stop(out);
                 return Ok(());
             }
             out.push(Output::Applied { index: snapshot.boundary.index });

@@ -1,7 +1,12 @@
 //! One short test for each published bug that this code could have had, named for its claim.
 
+mod cast;
 mod client;
 mod hlc;
 mod lease;
+mod raft_election;
+mod raft_reads;
+mod raft_replication;
+mod raft_snapshots;
 mod replica;
 mod sum;

@@ -3,10 +3,14 @@
 use crate::sum::{DUE, Group, add, group, leader, led_group, open, submit};
 use quorate::hlc::Stamp;
 use quorate::id::{ClientId, EntryId, Index, Slot};
-use quorate::limits::BOARD;
-use quorate::replica::{Outcome, Output};
-use quorate::time::Span;
+use quorate::limits::{BOARD, Limits};
+use quorate::replica::{
+    Body, Config, Entry, Header, Input, Outcome, Output, RecoverError, Replica,
+};
+use quorate::time::{Now, Span, Wall};
 use quorate::{Refused, raft};
+use quorate_sim::cluster::Stimulus;
+use quorate_sim::raft::step_vec;
 use quorate_sim::replica::Ask;
 
 const CLIENT: ClientId = ClientId::new(7);
@@ -287,4 +291,223 @@ fn a_snapshot_whose_bytes_are_not_what_its_name_says_is_refused() {
     let refused = quorate::replica::Replica::recover(config, state, Some((name, &[1, 2, 3])));
     assert_eq!(refused.err(), Some(quorate::replica::RecoverError::Snapshot));
     assert!(Stamp::ZERO < Stamp::MAX);
+}
+
+/// A group whose state has something due ten seconds after the beginning, and its leader.
+fn group_with_something_due() -> (Group, u8) {
+    let mut group = group(3, 1);
+    let at = Stamp::at_millis(group.now().wall.expect("it has one").as_millis() + 10_000);
+    for slot in 0..3 {
+        group.setup.state.due = Some(at);
+        group.restart(slot);
+    }
+    group.pass(Span::millis(400));
+    let leader = leader(&group);
+    (group, leader)
+}
+
+// The time was set anew in every step, and answers to heartbeats are steps.
+#[test]
+fn what_is_due_is_proposed_though_messages_keep_coming() {
+    let (mut group, leader) = group_with_something_due();
+    group.jump(Span::millis(9_200));
+    for _ in 0..40 {
+        group.ring(leader);
+        group.jump(Span::millis(5));
+        group.settle();
+    }
+    assert_eq!(group.machine(leader).state().sum, DUE);
+}
+
+// A leader that had proposed it far up its log, and lost that, waited for the log to get there.
+#[test]
+fn what_is_due_is_proposed_again_by_a_leader_that_was_replaced() {
+    let (mut group, old) = group_with_something_due();
+    submit(&mut group, old, &[open(7)]);
+    group.part(&[old], &others(old));
+    for sequence in 1..=20 {
+        group.ask(old, Ask::Submit(vec![add(7, sequence, 1)])).unwrap();
+    }
+    // The others' clocks are slower, so that it is not due for them.
+    others(old)
+        .into_iter()
+        .for_each(|slot| group.nodes[usize::from(slot)].wall_ahead_micros = Some(-10_000_000));
+    group.jump(Span::secs(10));
+    let last = group.machine(old).raft().log().last().index;
+    group.ring(old);
+    assert_eq!(group.machine(old).raft().log().last().index, last.next(), "it is in its log");
+    let new = depose(&mut group, old);
+    assert_ne!(new, old);
+    group.heal();
+    group.pass(Span::millis(100));
+    assert!(group.machine(old).raft().log().last().index < last, "it is lost");
+    group.crash(Slot::new(new), 0);
+    others(old)
+        .into_iter()
+        .for_each(|slot| group.nodes[usize::from(slot)].wall_ahead_micros = Some(0));
+    while !group.machine(old).raft().leads() {
+        group.ring(old);
+        group.settle();
+    }
+    group.pass(Span::millis(100));
+    assert_eq!(group.machine(old).state().sum, DUE);
+}
+
+// openraft#1829: what began and was never finished kept every later snapshot from being taken.
+#[test]
+fn a_transfer_that_broke_off_keeps_nobody_from_compacting() {
+    let (mut group, old) = led_group(3);
+    let [new, behind] = others(old);
+    (1..=8).for_each(|client| submit(&mut group, old, &[open(client)]));
+    let floor = |group: &Group, slot| group.machine(slot).raft().log().floor().index;
+    // A slow disk lets the leader apply late, so that it compacts elsewhere than the others.
+    group.disk_is_fast(old, false);
+    let mut sequence = 0;
+    while group.machine(old).raft().log().last().index < Index::new(31) {
+        sequence += 1;
+        submit(&mut group, old, &[add(1, sequence, 1)]);
+    }
+    // One entry more, which one follower does not get.
+    group.part(&[behind], &[old, new]);
+    submit(&mut group, old, &[add(1, sequence + 1, 1)]);
+    group.persist(Slot::new(old), usize::MAX);
+    assert_eq!((floor(&group, new), floor(&group, old)), (Index::new(31), Index::new(32)));
+    group.disk_is_fast(old, true);
+    group.heal();
+    let sends = |group: &Group| group.machine(behind).raft().incoming().is_some();
+    while !sends(&group) {
+        group.ring(old);
+        while !sends(&group) && !group.flights.is_empty() {
+            group.deliver_at(0);
+        }
+    }
+    group.crash(Slot::new(old), 0);
+    group.flights.clear();
+    group.pass(Span::millis(1_000));
+    assert!(group.machine(new).raft().leads(), "its log is longer");
+    for more in 2..100 {
+        submit(&mut group, new, &[add(1, sequence + more, 1)]);
+    }
+    assert!(floor(&group, behind) > Index::new(32), "it has compacted");
+    let (window, all) = (group.machine(behind), Index::new(1_000));
+    let held = window.raft().log().last().index.above(floor(&group, behind));
+    assert_eq!(window.entries(Index::new(1), all).count() as u64, held);
+}
+
+// A client that is told so takes the command to another session: it would be applied twice.
+#[test]
+fn a_session_forgotten_in_the_step_that_applied_its_command_is_not_said_to_be_unknown() {
+    let (mut group, leader) = led_group(3);
+    let most = BOARD.sessions as u64;
+    (1..=most).for_each(|client| submit(&mut group, leader, &[open(client)]));
+    group.disk_is_fast(leader, false);
+    submit(&mut group, leader, &[add(1, 1, 5)]);
+    for client in most + 1..=2 * most {
+        submit(&mut group, leader, &[open(client)]);
+    }
+    group.persist(Slot::new(leader), usize::MAX);
+    assert_eq!(group.machine(leader).state().sum, 5);
+    assert_eq!(group.machine(leader).outcome(ClientId::new(1), 1), Outcome::Superseded);
+    submit(&mut group, leader, &[add(1, 1, 5)]);
+    group.persist(Slot::new(leader), usize::MAX);
+    assert_eq!(group.machine(leader).outcome(ClientId::new(1), 1), Outcome::NoSession);
+}
+
+// A complaint about one leader's clock was taken for one about the next leader's.
+#[test]
+fn stamps_of_an_old_leader_are_not_held_against_the_new_one() {
+    let (mut group, old) = led_group(3);
+    submit(&mut group, old, &[open(7)]);
+    group.nodes[usize::from(old)].wall_ahead_micros = Some(3_600_000_000);
+    let [one, other] = others(old);
+    group.ask(old, Ask::Submit(vec![add(7, 1, 5)])).unwrap();
+    let late = [group.hold(old, one), group.hold(old, other)].concat();
+    let new = depose(&mut group, old);
+    group.heal();
+    group.nodes[usize::from(old)].wall_ahead_micros = Some(0);
+    group.flights.extend(late);
+    group.settle();
+    group.ring(new);
+    let mut answers = 0;
+    while !group.flights.is_empty() {
+        answers += usize::from(group.flights[0].to == Slot::new(new));
+        assert!(!group.flights[0].packet.header.early, "{}", group.flights[0].packet);
+        group.deliver_at(0);
+    }
+    assert!(answers >= 2 && group.machine(new).raft().leads());
+}
+
+#[test]
+fn a_replica_that_stops_tells_those_who_wait() {
+    let (mut group, leader) = led_group(3);
+    group.ask(leader, Ask::Submit(vec![open(7)])).unwrap();
+    let endings = |group: &Group| told(group, leader, |o| matches!(o, Output::Following { .. }));
+    let before = endings(&group);
+    group.step(Slot::new(leader), Stimulus::PersistFailed).unwrap();
+    assert_eq!(endings(&group), before + 1);
+    assert_eq!(group.ask(leader, Ask::Read), Err(Refused::Stopped));
+}
+
+/// Brings a member's replica back from its disk with other limits.
+fn recover(
+    group: &Group,
+    slot: u8,
+    limits: Limits,
+) -> Result<Replica<crate::sum::Sum>, RecoverError> {
+    let node = &group.nodes[usize::from(slot)];
+    let raft = raft::Config { limits, ..group.machine(slot).raft().config().clone() };
+    let config = Config { raft, clock: quorate::hlc::Config::default() };
+    let snapshot = node.disk.snapshot.as_ref().map(|(name, bytes)| (*name, &bytes[..]));
+    let mut replica = Replica::recover(config, crate::sum::Sum::default(), snapshot)?;
+    let mut writes = node.disk.records.iter().flat_map(|record| &record.0);
+    writes.try_for_each(|(write, entries)| replica.replay(write, entries))?;
+    Ok(replica)
+}
+
+// Entries that had been acknowledged were passed over without a word.
+#[test]
+fn a_log_beyond_the_limits_is_refused_at_the_start_and_not_cut_short() {
+    let (mut group, mut leader) = led_group(3);
+    for _ in 0..3 {
+        leader = depose(&mut group, leader);
+        group.heal();
+        group.pass(Span::millis(200));
+    }
+    let last = group.machine(leader).raft().log().last();
+    assert!(last.index >= Index::new(4), "each has left a run");
+    let with = |limits| recover(&group, leader, limits);
+    assert_eq!(with(BOARD).map(|replica| replica.raft().log().last()), Ok(last));
+    for low in [Limits { runs: 2, ..BOARD }, Limits { entries: 4, runs: 16, ..BOARD }] {
+        let fits = last.index.number() <= low.entries as u64 && low.runs > 2;
+        assert!(fits || with(low).err() == Some(RecoverError::Entries));
+    }
+}
+
+// Full to the brim, it could neither lead nor take in the first entry of who does.
+#[test]
+fn a_follower_whose_log_is_full_makes_room_for_the_next_leader() {
+    let setup = group(3, 1).setup;
+    let config = Config { raft: setup.raft.config(Slot::new(0), 1), clock: setup.clock };
+    let mut replica = Replica::new(config, setup.state).unwrap();
+    let now = Now::both(quorate::time::Instant::from_micros(1), Wall::from_micros(9_000_000));
+    let entries: Vec<_> = (0..BOARD.entries as u64)
+        .map(|n| Entry { stamp: Stamp::at_millis(1_000 + n), body: Body::Barrier })
+        .collect();
+    let (term, count) = (quorate::id::Term::new(1), BOARD.entries as u32);
+    let (prev, commit) = (EntryId::ZERO, Index::new(2));
+    let message = raft::Message::Append { term, prev, entries: term, count, commit, round: 1 };
+    let (from, header) = (Slot::new(1), Header { message, early: false });
+    let input = Input::Message { from, header, entries: &entries, chunk: &[] };
+    let told = step_vec(&mut replica, now, input).unwrap();
+    let receipt = told.iter().rev().find_map(|output| match output {
+        Output::Persist { receipt, .. } => Some(*receipt),
+        _ => None,
+    });
+    let told = step_vec(&mut replica, now, Input::Persisted(receipt.unwrap())).unwrap();
+    let snapshot = told.iter().find_map(|output| match output {
+        Output::Store { snapshot } => Some(*snapshot),
+        _ => None,
+    });
+    step_vec(&mut replica, now, Input::Stored(snapshot.expect("it takes one"))).unwrap();
+    assert_eq!(replica.raft().log().floor().index, commit);
 }

@@ -17,6 +17,9 @@ use quorate::{Machine, Refused};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// Reads that may wait for a leader to be confirmed; more are refused, to be asked again.
+const READS: usize = 65_536;
+
 /// What can happen to a node.
 #[derive(Debug)]
 pub enum Event<S: Service> {
@@ -158,6 +161,10 @@ impl<S: Service> Driver<S> {
                 let body = ReplyBody::Status(self.status());
                 self.reply(connection, number, body, io);
             }
+            Ask::Query(_) if self.reading.len() >= READS => {
+                let body = ReplyBody::Busy("too many reads wait; try again later".to_owned());
+                self.reply(connection, number, body, io);
+            }
             Ask::Query(query) => match self.replica.step(now, Input::Read, &mut self.outbox) {
                 Ok(()) => self.perform(Some((connection, number, query)), io),
                 Err(refused) => {
@@ -259,8 +266,6 @@ impl<S: Service> Driver<S> {
                 Outcome::Opened => ReplyBody::Opened,
                 Outcome::Done(response) => ReplyBody::Done(response.clone()),
                 Outcome::Superseded => ReplyBody::Superseded,
-                // It may have been applied, and its session forgotten by an entry after it.
-                Outcome::NoSession if waiter.index < applied => ReplyBody::Unknown,
                 Outcome::NoSession => ReplyBody::NoSession,
             };
             self.reply(waiter.connection, waiter.number, body, io);

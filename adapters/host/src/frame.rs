@@ -10,10 +10,11 @@
 //! | 16 | 4 | CRC-32C of bytes 4 to 15 and the body, little-endian |
 //! | 20 | – | the body: the value in `postcard`'s format |
 //!
-//! The length is checked against [`MOST`] before a byte of the body is awaited, and the version
-//! and group before the body is looked at, so that a stranger's bytes cost nothing.
+//! Length, version, group and kind are checked before a byte of the body is awaited, so that a
+//! stranger's bytes cost nothing. How long a body may be depends on its kind: [`Kind::most`].
 
 use quorate::id::GroupId;
+use quorate::limits;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::io::{self, Read};
@@ -21,8 +22,17 @@ use std::io::{self, Read};
 /// The version of the format that this program speaks.
 pub const VERSION: u8 = 1;
 
-/// The most bytes in a body.
+/// The most bytes in a body of any kind.
 pub const MOST: usize = 16 << 20;
+
+/// The most bytes in a client's request. A batch of the largest fits a message to a member, with
+/// up to a hundred bytes about each: else the group could take in what it cannot replicate.
+pub const MOST_REQUEST: usize = 16_000;
+
+/// The most bytes in a hello.
+const MOST_HELLO: usize = 1_024;
+
+const _: () = assert!((MOST_REQUEST + 100) * (limits::SERVER.batch + 1) <= MOST);
 
 /// The bytes before the body.
 pub const HEAD: usize = 20;
@@ -41,6 +51,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The most bytes in a body of this kind.
+    #[must_use]
+    pub const fn most(self) -> usize {
+        match self {
+            Self::Hello => MOST_HELLO,
+            Self::Request => MOST_REQUEST,
+            Self::Member | Self::Reply => MOST,
+        }
+    }
+
     const fn of(byte: u8) -> Option<Self> {
         match byte {
             0 => Some(Self::Hello),
@@ -60,7 +80,7 @@ pub enum Error {
     Closed,
     /// The connection failed.
     Io(io::Error),
-    /// The length is beyond [`MOST`]: garbage, or a misguided program.
+    /// The length is beyond [`Kind::most`]: garbage, or a misguided program.
     Oversize {
         /// What the frame claims.
         length: usize,
@@ -92,7 +112,10 @@ impl fmt::Display for Error {
             Self::Closed => f.write_str("the connection was closed"),
             Self::Io(error) => error.fmt(f),
             Self::Oversize { length } => {
-                write!(f, "a frame claims {length} bytes, more than {MOST}: it is no quorate frame")
+                write!(
+                    f,
+                    "a frame claims {length} bytes, too many for its kind: it is no quorate frame"
+                )
             }
             Self::Version { theirs } => {
                 write!(f, "the other end speaks version {theirs}, this program {VERSION}")
@@ -127,7 +150,7 @@ fn checksum(head: &[u8], body: &[u8]) -> u32 {
 pub fn encode<T: Serialize>(kind: Kind, group: GroupId, value: &T) -> Result<Vec<u8>, Error> {
     let mut frame = postcard::to_extend(value, vec![0; HEAD]).map_err(|_| Error::Malformed)?;
     let length = frame.len().saturating_sub(HEAD);
-    let short = u32::try_from(length).ok().filter(|_| length <= MOST);
+    let short = u32::try_from(length).ok().filter(|_| length <= kind.most());
     let short = short.ok_or(Error::TooLarge { length })?;
     let mut head = [0; HEAD];
     head[..4].copy_from_slice(&short.to_le_bytes());
@@ -161,7 +184,11 @@ pub fn read_head(head: &[u8; HEAD], group: GroupId) -> Result<(Kind, usize, u32)
         return Err(Error::Group { theirs });
     }
     let kind = Kind::of(head[5]).filter(|_| (head[6], head[7]) == (0, 0));
-    Ok((kind.ok_or(Error::Malformed)?, length, word(16)))
+    let kind = kind.ok_or(Error::Malformed)?;
+    if length > kind.most() {
+        return Err(Error::Oversize { length });
+    }
+    Ok((kind, length, word(16)))
 }
 
 /// Checks a body against the bytes before it and reads the value.
@@ -192,14 +219,14 @@ pub fn read<T: DeserializeOwned>(
     let mut head = [0; HEAD];
     stream.read_exact(&mut head)?;
     let (kind, length, _) = read_head(&head, group)?;
+    if kind != expected {
+        return Err(Error::Malformed);
+    }
     // Grows as bytes arrive, not on the word of the length.
     buffer.clear();
     let limit = u64::try_from(length).unwrap_or(u64::MAX);
     if stream.take(limit).read_to_end(buffer)? < length {
         return Err(Error::Closed);
-    }
-    if kind != expected {
-        return Err(Error::Malformed);
     }
     read_body(&head, buffer)
 }
@@ -244,6 +271,21 @@ mod tests {
         let mut frame = sample();
         frame[..4].copy_from_slice(&u32::MAX.to_le_bytes());
         assert!(matches!(read_all(&frame), Err(Error::Oversize { .. })));
+    }
+
+    #[test]
+    fn what_a_stranger_may_make_us_wait_for_is_small() {
+        let long = vec![0_u8; MOST_REQUEST];
+        assert!(matches!(encode(Kind::Request, GROUP, &long), Err(Error::TooLarge { .. })));
+        let member = encode(Kind::Member, GROUP, &long).unwrap();
+        let mut hello = member.clone();
+        hello[5] = Kind::Hello as u8;
+        for (frame, is_oversize) in [(&hello, true), (&member, false)] {
+            let head = &mut &frame[..HEAD];
+            let refused = read::<Vec<u8>>(head, &mut Vec::new(), Kind::Hello, GROUP).unwrap_err();
+            assert_eq!(matches!(refused, Error::Oversize { .. }), is_oversize, "{refused}");
+            assert_eq!(matches!(refused, Error::Malformed), !is_oversize, "{refused}");
+        }
     }
 
     #[test]

@@ -204,3 +204,62 @@ mod bytes {
         from.deserialize_bytes(Bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate::hlc::Stamp;
+    use quorate::id::{EntryId, Index, Term};
+    use quorate::raft::Message;
+    use quorate::replica::{Body, Request};
+
+    fn entries() -> Vec<Entry<String>> {
+        let client = ClientId::new(7);
+        let command = Request::Command { client, sequence: 1, command: "five".to_owned() };
+        let bodies = [
+            Body::Barrier,
+            Body::Request(Request::Open { client }),
+            Body::Request(command),
+            Body::Due("six".to_owned()),
+        ];
+        let stamped = |(n, body)| Entry { stamp: Stamp::at_millis(n), body };
+        (1_000..).zip(bodies).map(stamped).collect()
+    }
+
+    #[test]
+    fn a_message_has_the_same_bytes_on_its_way_out_and_in() {
+        let (term, prev) = (Term::new(3), EntryId::new(Term::new(2), Index::new(9)));
+        let append =
+            Message::Append { term, prev, entries: term, count: 4, commit: prev.index, round: 1 };
+        let chunk = Message::Chunk {
+            term,
+            boundary: prev,
+            digest: 5,
+            size: 300,
+            offset: 0,
+            length: 300,
+            round: 2,
+        };
+        let bytes: Vec<u8> = (0..=255).cycle().take(300).collect();
+        for (message, entries, chunk) in
+            [(append, entries(), &[][..]), (chunk, Vec::new(), &bytes[..])]
+        {
+            let header = Header { message, early: true };
+            let out = Outgoing { header, entries: entries.iter().collect(), chunk };
+            let out = postcard::to_stdvec(&out).unwrap();
+            let sent: MemberMessage<String> = postcard::from_bytes(&out).unwrap();
+            assert_eq!((sent.header, &sent.entries, &sent.chunk[..]), (header, &entries, chunk));
+            assert_eq!(postcard::to_stdvec(&sent).unwrap(), out);
+        }
+    }
+
+    #[test]
+    fn a_record_has_the_same_bytes_when_written_and_when_read() {
+        let (term, first, last) = (Term::new(3), Index::new(10), Index::new(13));
+        let (write, entries) = (Write::Append { term, first, last }, entries());
+        let written = [(write, entries.iter().collect::<Vec<_>>())];
+        let written = postcard::to_stdvec(written.as_slice()).unwrap();
+        let read: Vec<LogWrite<String>> = postcard::from_bytes(&written).unwrap();
+        assert_eq!(read, [(write, entries)]);
+    }
+}

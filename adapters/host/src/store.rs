@@ -1,8 +1,11 @@
 //! A replica's disk: the data folder, the log in it and the snapshots beside it.
 //!
 //! [`open`] brings a replica back from them. From then on the host hands over [`Task`]s in the
-//! order in which the replica made them, and tells it what [`Done`] says. One thread may do all of
-//! it: what waits together is made durable together, with one sync.
+//! order in which the replica made them, and tells it what [`Done`] says. One thread does all of
+//! it: what waits together is made durable together, with one sync. A snapshot is saved there too,
+//! and writes wait for it: a write to the log after a snapshot may build on it, and it comes once
+//! in tens of thousands of entries. What would make writes wait more often, filling the log's next
+//! file with zeros, another thread does with [`Store::ahead`].
 
 use crate::config::Config;
 use crate::disk::RealDisk;
@@ -95,7 +98,23 @@ pub struct Store {
     log: Log<RealDisk>,
     snapshots: Snapshots<RealDisk>,
     /// Held for as long as the store lives: it locks the folder.
-    _folder: Folder,
+    folder: Folder,
+}
+
+/// Prepares the file that the log will need next, beside the thread that writes.
+#[derive(Debug)]
+pub struct Ahead(RealDisk);
+
+impl Ahead {
+    /// Makes that file if it is not there; to be called about once a second. It must not outlive
+    /// the [`Store`], which locks the folder.
+    ///
+    /// # Errors
+    /// [`DiskFailed`]: the log is as safe without, and now and then slow. To try again on a full
+    /// disk would take the room that the log and the snapshots need.
+    pub fn prepare(&self) -> Result<(), DiskFailed> {
+        log::prepare(&self.0, &Options::default()).map_err(|error| DiskFailed(error.to_string()))
+    }
 }
 
 /// Why the disk failed, in one line. Nothing may be written any more.
@@ -146,7 +165,7 @@ pub fn open<S: Service>(
     if let Some(behind) = replica.clock().ahead_by(now).filter(|ahead| *ahead > max_offset) {
         return Err(OpenError::Clock { behind });
     }
-    Ok((replica, Store { log, snapshots, _folder: folder }))
+    Ok((replica, Store { log, snapshots, folder }))
 }
 
 /// The replica's own configuration: members take slots in the order of their ids.
@@ -218,6 +237,14 @@ impl Store {
         let key = Key { index: index.number(), term: term.number(), digest: snapshot.digest };
         self.snapshots.save(key, bytes)?;
         self.snapshots.remove_older(key)
+    }
+
+    /// What another thread needs to prepare the log's next file.
+    ///
+    /// # Errors
+    /// [`DiskFailed`], if the folder cannot be opened.
+    pub fn ahead(&self) -> Result<Ahead, DiskFailed> {
+        self.folder.disk("log").map(Ahead).map_err(|error| DiskFailed(error.to_string()))
     }
 
     /// Notes what is durable, when there is nothing else to do.

@@ -5,11 +5,11 @@
 //! transcript that reads as a story; [`Cluster::settle`] and [`Cluster::pass`] do the obvious in
 //! bulk, and [`Cluster::shuffle`] does anything at all, by seed. The machines are the shipped ones.
 
-use quorate::id::{Members, Slot};
+use quorate::id::{Index, Members, Slot};
 use quorate::rng::Rng;
 use quorate::time::{Instant, Now, Span, Wall};
 use quorate::{Refused, raft};
-use std::fmt::{Debug, Display, Write as _};
+use std::fmt::{self, Debug, Display, Write as _};
 
 /// A machine that the simulator can host.
 pub trait Subject: Sized + Clone {
@@ -42,6 +42,11 @@ pub trait Subject: Sized + Clone {
 
     /// When it wants a tick.
     fn deadline(&self) -> Option<Instant>;
+
+    /// What its host was told, in a story's words.
+    fn in_words(told: &Self::Told) -> String {
+        format!("says {told:?}")
+    }
 }
 
 /// What the simulator tells a machine.
@@ -89,6 +94,15 @@ pub struct Disk<S: Subject> {
     /// The newest durable snapshot.
     pub snapshot: Option<(raft::Snapshot, Vec<u8>)>,
     pending: Vec<(S::Receipt, S::Record, bool)>,
+    /// Durable snapshots that the machine was not told of.
+    unsaid: Vec<raft::Snapshot>,
+}
+
+impl<S: Subject> Disk<S> {
+    /// Up to where the newest durable snapshot reaches.
+    pub fn newest_snapshot(&self) -> Index {
+        self.snapshot.as_ref().map_or(Index::ZERO, |(snapshot, _)| snapshot.boundary.index)
+    }
 }
 
 /// A packet on its way.
@@ -111,11 +125,12 @@ pub struct Node<S: Subject> {
     pub disk: Disk<S>,
     /// Everything the host was told in this life.
     pub told: Vec<S::Told>,
-    /// Writes reach the disk as soon as they are made.
+    /// Writes reach the disk, and the machine hears of it, as soon as they are made.
     pub disk_is_fast: bool,
     /// How far its civil clock is ahead of the true time, in microseconds; none if it has no clock.
     pub wall_ahead_micros: Option<i64>,
-    lives: u64,
+    /// How often it was started.
+    pub lives: u64,
 }
 
 /// A group of members, one network and one clock.
@@ -129,9 +144,12 @@ pub struct Cluster<S: Subject> {
     pub setup: S::Setup,
     /// The outputs of each step are performed in an order drawn from this, if it is there.
     pub disorder: Option<Rng>,
+    /// How many packets were ever sent; the newest stand last in `flights`.
+    pub sent: usize,
     now: Instant,
     cut: Vec<(Slot, Slot)>,
     story: String,
+    is_told: bool,
 }
 
 /// Where civil time stands when the simulation begins: an arbitrary day in 2026.
@@ -145,12 +163,19 @@ impl<S: Subject> Cluster<S> {
             flights: Vec::new(),
             setup,
             disorder: None,
+            sent: 0,
             now: Instant::from_micros(1_000_000),
             cut: Vec::new(),
             story: String::new(),
+            is_told: true,
         };
         for slot in (0..count).map(Slot::new) {
-            let disk = Disk { records: Vec::new(), snapshot: None, pending: Vec::new() };
+            let disk = Disk {
+                records: Vec::new(),
+                snapshot: None,
+                pending: Vec::new(),
+                unsaid: Vec::new(),
+            };
             cluster.nodes.push(Node {
                 machine: None,
                 disk,
@@ -169,10 +194,21 @@ impl<S: Subject> Cluster<S> {
         &self.story
     }
 
+    /// Tells the story from here on, or tells nothing: a long run is several times faster so.
+    pub fn is_told(&mut self, is_told: bool) {
+        self.is_told = is_told;
+    }
+
     /// Adds a line to the story.
     pub fn note(&mut self, line: &str) {
-        let since_start = self.now.since(Instant::from_micros(1_000_000)).as_micros();
-        let _ = writeln!(self.story, "{:>9.3} {line}", since_start as f64 / 1_000.0);
+        self.tell(format_args!("{line}"));
+    }
+
+    fn tell(&mut self, line: fmt::Arguments<'_>) {
+        if self.is_told {
+            let since_start = self.now.since(Instant::from_micros(1_000_000)).as_micros();
+            let _ = writeln!(self.story, "{:>9.3} {line}", since_start as f64 / 1_000.0);
+        }
     }
 
     /// The true time.
@@ -211,7 +247,7 @@ impl<S: Subject> Cluster<S> {
             node.lives += 1;
             node.told.clear();
             node.machine = Some(S::boot(&self.setup, slot, node.lives, &node.disk));
-            self.note(&format!("n{slot} starts"));
+            self.tell(format_args!("n{slot} starts"));
         }
     }
 
@@ -219,11 +255,12 @@ impl<S: Subject> Cluster<S> {
     pub fn crash(&mut self, slot: Slot, kept: usize) {
         let node = &mut self.nodes[slot.position()];
         if node.machine.take().is_some() {
+            node.disk.unsaid.clear();
             let pending = std::mem::take(&mut node.disk.pending);
             pending.into_iter().take(kept).for_each(|(_, record, rebase)| {
                 store(&mut node.disk, record, rebase);
             });
-            self.note(&format!("n{slot} crashes"));
+            self.tell(format_args!("n{slot} crashes"));
         }
     }
 
@@ -238,10 +275,7 @@ impl<S: Subject> Cluster<S> {
     /// # Errors
     /// [`Refused`], and nothing has happened.
     pub fn step(&mut self, slot: Slot, input: Stimulus<S>) -> Result<(), Refused> {
-        let now = self.now_of(slot);
-        let Some(machine) = self.nodes[slot.position()].machine.as_mut() else { return Ok(()) };
-        let mut effects = Vec::new();
-        machine.step(now, input, &mut effects)?;
+        let mut effects = self.encode(slot, input)?;
         if let Some(rng) = &mut self.disorder {
             shuffle_but_writes(&mut effects, rng);
         }
@@ -252,27 +286,53 @@ impl<S: Subject> Cluster<S> {
         Ok(())
     }
 
-    fn perform(&mut self, slot: Slot, effect: Effect<S>) {
+    /// Gives a member one input, and leaves it to the caller to perform what it says.
+    ///
+    /// # Errors
+    /// [`Refused`], and nothing has happened.
+    pub fn encode(&mut self, slot: Slot, input: Stimulus<S>) -> Result<Vec<Effect<S>>, Refused> {
+        let (now, mut effects) = (self.now_of(slot), Vec::new());
+        if let Some(machine) = self.nodes[slot.position()].machine.as_mut() {
+            machine.step(now, input, &mut effects)?;
+        }
+        Ok(effects)
+    }
+
+    /// Does one thing that a member wants done.
+    pub fn perform(&mut self, slot: Slot, effect: Effect<S>) {
         match effect {
             Effect::Persist { receipt, record, rebase } => {
-                self.note(&format!("n{slot} writes {record}"));
+                self.tell(format_args!("n{slot} writes {record}"));
                 self.nodes[slot.position()].disk.pending.push((receipt, record, rebase));
             }
             Effect::Send(to, packet) => {
                 for to in to.iter() {
-                    self.note(&format!("n{slot} → n{to} {packet}"));
+                    self.tell(format_args!("n{slot} → n{to} {packet}"));
                     self.flights.push(Flight { from: slot, to, packet: packet.clone() });
+                    self.sent += 1;
                 }
             }
             Effect::Store(snapshot, bytes) => {
-                self.note(&format!("n{slot} stores snapshot {}", snapshot.boundary));
-                self.nodes[slot.position()].disk.snapshot = Some((snapshot, bytes));
-                let _ = self.step(slot, Stimulus::Stored(snapshot));
+                self.tell(format_args!("n{slot} stores snapshot {}", snapshot.boundary));
+                let disk = &mut self.nodes[slot.position()].disk;
+                if disk.newest_snapshot() < snapshot.boundary.index {
+                    disk.snapshot = Some((snapshot, bytes));
+                }
+                disk.unsaid.push(snapshot);
             }
             Effect::Tell(told) => {
-                self.note(&format!("n{slot} says {told:?}"));
+                if self.is_told {
+                    self.note(&format!("n{slot} {}", S::in_words(&told)));
+                }
                 self.nodes[slot.position()].told.push(told);
             }
+        }
+    }
+
+    /// Tells a member which snapshots have become durable.
+    pub fn notice(&mut self, slot: Slot) {
+        for snapshot in std::mem::take(&mut self.nodes[slot.position()].disk.unsaid) {
+            let _ = self.step(slot, Stimulus::Stored(snapshot));
         }
     }
 
@@ -284,8 +344,17 @@ impl<S: Subject> Cluster<S> {
         self.step(Slot::new(slot), Stimulus::Ask(ask))
     }
 
-    /// Makes the oldest `count` pending writes of a member durable, and says so once.
+    /// Makes the oldest `count` pending writes of a member durable, and says so once; and says
+    /// which snapshots are.
     pub fn persist(&mut self, slot: Slot, count: usize) {
+        if let Some(receipt) = self.sync(slot, count) {
+            let _ = self.step(slot, Stimulus::Persisted(receipt));
+        }
+        self.notice(slot);
+    }
+
+    /// Makes the oldest `count` pending writes of a member durable without telling it.
+    pub fn sync(&mut self, slot: Slot, count: usize) -> Option<S::Receipt> {
         let disk = &mut self.nodes[slot.position()].disk;
         let count = count.min(disk.pending.len());
         let mut newest = None;
@@ -293,10 +362,10 @@ impl<S: Subject> Cluster<S> {
             newest = Some(receipt);
             store(disk, record, rebase);
         }
-        if let Some(receipt) = newest {
-            self.note(&format!("n{slot} has {count} on disk"));
-            let _ = self.step(slot, Stimulus::Persisted(receipt));
+        if newest.is_some() {
+            self.tell(format_args!("n{slot} has {count} on disk"));
         }
+        newest
     }
 
     /// How many writes of a member are not durable.
@@ -321,7 +390,8 @@ impl<S: Subject> Cluster<S> {
     pub fn deliver_at(&mut self, place: usize) {
         let Flight { from, to, packet } = self.flights.remove(place);
         let is_lost = self.cut.contains(&(from, to)) || self.nodes[to.position()].machine.is_none();
-        self.note(&format!("n{to} {} n{from} {packet}", if is_lost { "loses" } else { "hears" }));
+        let fate = if is_lost { "loses" } else { "hears" };
+        self.tell(format_args!("n{to} {fate} n{from} {packet}"));
         if !is_lost {
             let _ = self.step(to, Stimulus::Packet(from, packet));
         }
@@ -336,7 +406,8 @@ impl<S: Subject> Cluster<S> {
     /// Loses the oldest packet of a link.
     pub fn lose(&mut self, from: u8, to: u8) {
         if let Some(place) = self.place(from, to) {
-            self.flights.remove(place);
+            let Flight { packet, .. } = self.flights.remove(place);
+            self.tell(format_args!("n{to} loses n{from} {packet}"));
         }
     }
 
@@ -356,7 +427,7 @@ impl<S: Subject> Cluster<S> {
 
     /// Cuts the links between two sides, both ways.
     pub fn part(&mut self, one: &[u8], other: &[u8]) {
-        self.note(&format!("network parts {one:?} from {other:?}"));
+        self.tell(format_args!("network parts {one:?} from {other:?}"));
         for (&a, &b) in one.iter().flat_map(|a| other.iter().map(move |b| (a, b))) {
             self.cut_one_way(a, b);
             self.cut_one_way(b, a);
@@ -407,7 +478,7 @@ impl<S: Subject> Cluster<S> {
 
     /// Ticks a member now.
     pub fn tick(&mut self, slot: u8) {
-        self.note(&format!("n{slot} ticks"));
+        self.tell(format_args!("n{slot} ticks"));
         let _ = self.step(Slot::new(slot), Stimulus::Tick);
     }
 

@@ -1,11 +1,11 @@
 //! Raft alone as a subject: identities without payloads.
 
-use crate::cluster::{Disk, Effect, Stimulus, Subject};
-use quorate::id::{Members, Slot};
+use crate::cluster::{Cluster, Disk, Effect, Stimulus, Subject};
+use quorate::id::{EntryId, Index, Members, Slot, Term};
 use quorate::limits::Limits;
-use quorate::raft::{Config, Input, Message, Output, Raft, Receipt, Write};
+use quorate::raft::{Config, Input, Message, Output, Raft, Receipt, Snapshot, Write};
 use quorate::time::{Instant, Now, Span};
-use quorate::{Machine, Refused};
+use quorate::{Event, Machine, Refused};
 use std::fmt::{self, Display};
 
 /// How the members of a group are set up.
@@ -103,6 +103,22 @@ impl Subject for Raft {
     fn deadline(&self) -> Option<Instant> {
         Machine::deadline(self)
     }
+
+    fn in_words(told: &Output) -> String {
+        match told {
+            Output::Committed { index } => format!("has all up to {index} committed"),
+            Output::Leading { barrier } => format!("leads from {barrier} on"),
+            Output::Following { term, leader: Some(leader) } => {
+                format!("follows n{leader}, t{term}")
+            }
+            Output::Following { term, leader: None } => format!("follows nobody, t{term}"),
+            Output::Reading { read } => format!("takes read {}@{}", read.round, read.term),
+            Output::Readable { read, index } => {
+                format!("may serve read {}@{} from {index} on", read.round, read.term)
+            }
+            told => format!("says {told:?}"),
+        }
+    }
 }
 
 /// One step with its outputs in a `Vec`, whatever the backend.
@@ -114,15 +130,26 @@ pub fn step_vec<M: Machine>(
     now: Now,
     input: M::Input<'_>,
 ) -> Result<Vec<M::Output>, Refused> {
-    let mut out = Outputs { outputs: Vec::new(), most: machine.max_outputs() };
+    let mut out = Outputs::with_room(machine.max_outputs());
     machine.step(now, input, &mut out)?;
     Ok(out.outputs)
 }
 
-/// An outbox with exactly the room that a machine says it needs.
-struct Outputs<O> {
-    outputs: Vec<O>,
+/// An outbox with exactly the room that a machine says it needs, and an ear for events.
+#[derive(Debug)]
+pub struct Outputs<O> {
+    /// What the machine has said.
+    pub outputs: Vec<O>,
+    /// What happened inside.
+    pub events: Vec<Event>,
     most: usize,
+}
+
+impl<O> Outputs<O> {
+    /// An outbox with room for so many outputs.
+    pub const fn with_room(most: usize) -> Self {
+        Self { outputs: Vec::new(), events: Vec::new(), most }
+    }
 }
 
 impl<O> quorate::Outbox<O> for Outputs<O> {
@@ -136,6 +163,141 @@ impl<O> quorate::Outbox<O> for Outputs<O> {
         assert!(self.outputs.len() < self.most, "more outputs than max_outputs says");
         self.outputs.push(output);
     }
+    fn event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+}
+
+/// The entry of `term` at `index`.
+pub const fn entry(term: u64, index: u64) -> EntryId {
+    EntryId::new(Term::new(term), Index::new(index))
+}
+
+/// What stories about Raft say often.
+impl Cluster<Raft> {
+    /// A group of `count` voters at board size.
+    pub fn of(count: u8) -> Self {
+        Self::new(count, Setup::of(count))
+    }
+
+    /// Has a member campaign and lead: an election timeout passes in silence, and it is the first
+    /// to notice.
+    ///
+    /// # Panics
+    /// If it is not elected: the test is wrong.
+    pub fn elect(&mut self, slot: u8) {
+        self.silence();
+        for _ in 0..3 {
+            self.ring(slot);
+            self.settle();
+            if self.machine(slot).leads() {
+                return;
+            }
+        }
+        panic!("n{slot} is not elected:\n{}", self.story());
+    }
+
+    /// Lets an election timeout pass without a word, so that nobody is bound by a promise. It begins
+    /// at a member's first step, for a former life may have promised.
+    pub fn silence(&mut self) {
+        for slot in self.living() {
+            if Machine::deadline(self.machine(slot.number())) == Some(Instant::ORIGIN) {
+                self.tick(slot.number());
+            }
+        }
+        self.jump(self.setup.election_timeout);
+    }
+
+    /// Has a member elected by those that hear it, but loses everything else that is said.
+    ///
+    /// # Panics
+    /// If it is not elected: the test is wrong.
+    pub fn elect_unheard(&mut self, slot: u8) {
+        self.silence();
+        for _ in 0..3 {
+            self.ring(slot);
+            while let Some(place) = self.flights.iter().position(|flight| {
+                let Packet(message) = flight.packet;
+                matches!(
+                    message,
+                    Message::PreVote { .. }
+                        | Message::PreVoteReply { .. }
+                        | Message::Vote { .. }
+                        | Message::VoteReply { .. }
+                )
+            }) {
+                self.deliver_at(place);
+            }
+            self.flights.clear();
+            if self.machine(slot).leads() {
+                return;
+            }
+        }
+        panic!("n{slot} is not elected:\n{}", self.story());
+    }
+
+    /// Proposes entries.
+    ///
+    /// # Panics
+    /// If they are refused: the test is wrong.
+    pub fn propose(&mut self, slot: u8, count: u32) {
+        self.ask(slot, Input::Propose { count }).expect("it leads and has room");
+    }
+
+    /// Tells a member something, whatever else is on its way to it.
+    pub fn say(&mut self, from: u8, to: u8, message: Message) {
+        let packet = Packet(message);
+        self.note(&format!("n{to} hears n{from} {packet}"));
+        let _ = self.step(Slot::new(to), Stimulus::Packet(Slot::new(from), packet));
+    }
+
+    /// The newest message on its way over a link.
+    pub fn newest(&self, from: u8, to: u8) -> Option<Message> {
+        let link = (Slot::new(from), Slot::new(to));
+        let newest = self.flights.iter().rev().find(|flight| (flight.from, flight.to) == link);
+        newest.map(|flight| flight.packet.0)
+    }
+
+    /// Up to where each living member knows entries to be committed.
+    pub fn commits(&self) -> Vec<u64> {
+        let commit = |slot: Slot| self.machine(slot.number()).commit().number();
+        self.living().into_iter().map(commit).collect()
+    }
+
+    /// The last entry of a member's log.
+    pub fn last(&self, slot: u8) -> EntryId {
+        self.machine(slot).log().last()
+    }
+
+    /// Up to where a member's host was told in this life that entries are committed.
+    pub fn told_commit(&self, slot: u8) -> u64 {
+        self.nodes[usize::from(slot)].told.iter().rev().find_map(committed).unwrap_or(0)
+    }
+
+    /// The newest read of a member that may be served, with what must be applied first.
+    pub fn readable(&self, slot: u8) -> Option<(quorate::raft::Read, u64)> {
+        self.nodes[usize::from(slot)].told.iter().rev().find_map(|told| match told {
+            Output::Readable { read, index } => Some((*read, index.number())),
+            _ => None,
+        })
+    }
+
+    /// A member's host stores a snapshot of everything that it was told is committed.
+    pub fn compact(&mut self, slot: u8) {
+        let (log, index) = (self.machine(slot).log(), Index::new(self.told_commit(slot)));
+        let newest = self.nodes[usize::from(slot)].disk.newest_snapshot();
+        let Some(term) = log.term_at(index).filter(|_| index > newest) else { return };
+        let boundary = EntryId::new(term, index);
+        let snapshot = Snapshot { boundary, size: 600, digest: index.number() };
+        self.perform(Slot::new(slot), Effect::Store(snapshot, Vec::new()));
+        if self.nodes[usize::from(slot)].disk_is_fast {
+            self.notice(Slot::new(slot));
+        }
+    }
+}
+
+fn committed(told: &Output) -> Option<u64> {
+    if let Output::Committed { index } = told { Some(index.number()) } else { None }
 }
 
 impl Display for Packet {

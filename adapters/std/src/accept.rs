@@ -6,17 +6,23 @@ use quorate::id::{GroupId, NodeId, Slot};
 use quorate_host::driver;
 use quorate_host::frame::{self, Kind};
 use quorate_host::protocol::{Hello, Service, Welcome};
+use std::collections::BTreeMap;
 use std::io::{BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
-/// Connections served at once.
+/// Connections open at once, and how many of them may be clients': a member always finds room.
 const CONNECTIONS: usize = 1_024;
+const CLIENTS: usize = 896;
 /// Replies that may wait for a client that does not read them; then it is dropped.
 pub(crate) const REPLIES: usize = 4_096;
+/// A client that has asked nothing for so long is taken for gone: its machine may have lost power.
+const IDLE: Duration = Duration::from_secs(600);
+/// The pause after the operating system gave no connection, for want of files perhaps.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What every connection needs to know.
 pub(crate) struct House<S: Service> {
@@ -25,37 +31,134 @@ pub(crate) struct House<S: Service> {
     /// By slot.
     pub(crate) members: Vec<NodeId>,
     pub(crate) events: SyncSender<Event<S>>,
+    pub(crate) door: Arc<Door>,
 }
 
-/// Accepts connections for as long as the node lives.
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Guest {
+    Stranger,
+    Client,
+    Member(Slot),
+}
+
+/// By number.
+type Guests = BTreeMap<u64, (Guest, Arc<TcpStream>)>;
+
+/// Every open connection, so that they end with the node.
+pub(crate) struct Door {
+    /// Where the node listens.
+    address: SocketAddr,
+    /// None once the node has ended.
+    guests: Mutex<Option<Guests>>,
+}
+
+impl Door {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { address, guests: Mutex::new(Some(BTreeMap::new())) }
+    }
+
+    fn guests(&self) -> MutexGuard<'_, Option<Guests>> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.guests().is_none()
+    }
+
+    /// Lets a connection in, if there is room.
+    fn enter(&self, number: u64, stream: &Arc<TcpStream>) -> bool {
+        let mut guests = self.guests();
+        let Some(guests) = guests.as_mut().filter(|guests| guests.len() < CONNECTIONS) else {
+            return false;
+        };
+        guests.insert(number, (Guest::Stranger, Arc::clone(stream)));
+        true
+    }
+
+    /// Notes who it is, if there is room for one more such. A member has one connection: the one
+    /// before is of its former life, or its machine has lost power since.
+    fn introduce(&self, number: u64, guest: Guest) -> bool {
+        let mut guests = self.guests();
+        let Some(guests) = guests.as_mut() else { return false };
+        let alike = guests.values().filter(|(other, _)| *other == guest);
+        if guest == Guest::Client && alike.clone().count() >= CLIENTS {
+            return false;
+        }
+        for (_, former) in alike.filter(|_| guest != Guest::Client) {
+            let _ = former.shutdown(Shutdown::Both);
+        }
+        if let Some((known, _)) = guests.get_mut(&number) {
+            *known = guest;
+        }
+        true
+    }
+
+    fn leave(&self, number: u64) {
+        if let Some(guests) = self.guests().as_mut() {
+            guests.remove(&number);
+        }
+    }
+
+    /// Ends every connection, and the wait for another.
+    pub(crate) fn close(&self) {
+        for (_, stream) in self.guests().take().into_iter().flatten().map(|(_, guest)| guest) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        // The thread that accepts looks up when somebody comes: somebody does.
+        let mut address = self.address;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        let _ = TcpStream::connect_timeout(&address, HANDSHAKE);
+    }
+}
+
+/// A connection for as long as it is served, however that ends.
+struct Visit<'a>(&'a Door, u64);
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.0.leave(self.1);
+    }
+}
+
+/// Accepts connections until the door is closed.
 pub(crate) fn run<S: Service>(house: House<S>, listener: &TcpListener) {
     let house = Arc::new(house);
-    let open = Arc::new(AtomicUsize::new(0));
-    for (number, stream) in (1_u64..).zip(listener.incoming()) {
-        let Ok(mut stream) = stream else { continue };
-        if open.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS {
-            open.fetch_sub(1, Ordering::Relaxed);
-            let _ = welcome(&mut stream, house.group, &Welcome::Full);
+    for number in 1_u64.. {
+        let accepted = listener.accept();
+        if house.door.is_closed() {
+            return;
+        }
+        let Ok((stream, from)) = accepted else {
+            thread::sleep(PAUSE);
+            continue;
+        };
+        let stream = Arc::new(stream);
+        if !house.door.enter(number, &stream) {
+            let _ = welcome(&stream, house.group, &Welcome::Full);
             continue;
         }
-        let (house, open_here) = (Arc::clone(&house), Arc::clone(&open));
-        let spawned = thread::Builder::new().spawn(move || {
-            serve(&house, number, stream);
-            open_here.fetch_sub(1, Ordering::Relaxed);
+        let guests_house = Arc::clone(&house);
+        let served = thread::Builder::new().spawn(move || {
+            let _visit = Visit(&guests_house.door, number);
+            serve(&guests_house, number, from, &stream);
         });
-        if spawned.is_err() {
-            open.fetch_sub(1, Ordering::Relaxed);
+        if served.is_err() {
+            house.door.leave(number);
         }
     }
 }
 
-fn welcome(stream: &mut TcpStream, group: GroupId, welcome: &Welcome) -> Result<(), frame::Error> {
+fn welcome(mut stream: &TcpStream, group: GroupId, welcome: &Welcome) -> Result<(), frame::Error> {
     Ok(stream.write_all(&frame::encode(Kind::Hello, group, welcome)?)?)
 }
 
 /// Serves one connection to its end; what ends it early is worth a line.
-fn serve<S: Service>(house: &House<S>, number: u64, stream: TcpStream) {
-    let from = stream.peer_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
+fn serve<S: Service>(house: &House<S>, number: u64, from: SocketAddr, stream: &Arc<TcpStream>) {
     match listen(house, number, stream) {
         Ok(()) | Err(frame::Error::Closed | frame::Error::Io(_)) => {}
         Err(error) => eprintln!("quorate: connection from {from} dropped: {error}"),
@@ -65,32 +168,39 @@ fn serve<S: Service>(house: &House<S>, number: u64, stream: TcpStream) {
 fn listen<S: Service>(
     house: &House<S>,
     number: u64,
-    mut stream: TcpStream,
+    stream: &Arc<TcpStream>,
 ) -> Result<(), frame::Error> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(HANDSHAKE))?;
     stream.set_write_timeout(Some(HANDSHAKE))?;
-    let mut reader = BufReader::with_capacity(64 << 10, stream.try_clone()?);
+    let mut reader = BufReader::with_capacity(64 << 10, &**stream);
     let hello: Hello = frame::read(&mut reader, &mut Vec::new(), Kind::Hello, house.group)?;
-    stream.set_read_timeout(None)?;
     match hello {
         Hello::Member { to, .. } if to != house.me => {
-            welcome(&mut stream, house.group, &Welcome::NotThatNode { node: house.me })
+            welcome(stream, house.group, &Welcome::NotThatNode { node: house.me })
         }
         Hello::Member { from, .. } => {
             let Some(slot) = house.members.iter().position(|member| *member == from) else {
-                return welcome(&mut stream, house.group, &Welcome::NotAMember);
+                return welcome(stream, house.group, &Welcome::NotAMember);
             };
-            welcome(&mut stream, house.group, &Welcome::Here { node: house.me })?;
-            hear_member(house, Slot::new(u8::try_from(slot).unwrap_or(u8::MAX)), &mut reader)
+            let slot = Slot::new(u8::try_from(slot).unwrap_or(u8::MAX));
+            house.door.introduce(number, Guest::Member(slot));
+            welcome(stream, house.group, &Welcome::Here { node: house.me })?;
+            stream.set_read_timeout(None)?;
+            hear_member(house, slot, &mut reader)
         }
         Hello::Client => {
-            welcome(&mut stream, house.group, &Welcome::Here { node: house.me })?;
+            if !house.door.introduce(number, Guest::Client) {
+                return welcome(stream, house.group, &Welcome::Full);
+            }
+            welcome(stream, house.group, &Welcome::Here { node: house.me })?;
+            stream.set_read_timeout(Some(IDLE))?;
             let (replies, outgoing) = sync_channel(REPLIES);
+            let written = Arc::clone(stream);
+            thread::Builder::new().spawn(move || write_replies(&written, &outgoing))?;
             if house.events.send(Event::Opened(number, replies)).is_err() {
                 return Ok(());
             }
-            let _ = thread::Builder::new().spawn(move || write_replies(stream, &outgoing));
             let heard = hear_client(house, number, &mut reader);
             let _ = house.events.send(Event::Closed(number));
             heard
@@ -101,7 +211,7 @@ fn listen<S: Service>(
 fn hear_member<S: Service>(
     house: &House<S>,
     slot: Slot,
-    reader: &mut BufReader<TcpStream>,
+    reader: &mut BufReader<&TcpStream>,
 ) -> Result<(), frame::Error> {
     let mut buffer = Vec::new();
     loop {
@@ -115,7 +225,7 @@ fn hear_member<S: Service>(
 fn hear_client<S: Service>(
     house: &House<S>,
     number: u64,
-    reader: &mut BufReader<TcpStream>,
+    reader: &mut BufReader<&TcpStream>,
 ) -> Result<(), frame::Error> {
     let mut buffer = Vec::new();
     loop {
@@ -127,12 +237,49 @@ fn hear_client<S: Service>(
 }
 
 /// Writes a client's replies, those that wait together in one go.
-fn write_replies(mut stream: TcpStream, replies: &Receiver<Vec<u8>>) {
+fn write_replies(mut stream: &TcpStream, replies: &Receiver<Vec<u8>>) {
     while let Ok(mut bytes) = replies.recv() {
         replies.try_iter().for_each(|more| bytes.extend(more));
         if stream.write_all(&bytes).is_err() {
             break;
         }
     }
-    let _ = stream.shutdown(std::net::Shutdown::Both);
+    let _ = stream.shutdown(Shutdown::Both);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+
+    /// A door, and both ends of a connection.
+    fn door() -> (Door, Arc<TcpStream>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let far = TcpStream::connect(address).unwrap();
+        far.set_read_timeout(Some(HANDSHAKE)).unwrap();
+        (Door::new(address), Arc::new(listener.accept().unwrap().0), far)
+    }
+
+    #[test]
+    fn clients_leave_room_for_members() {
+        let (door, stream, _far) = door();
+        let all = 0..CONNECTIONS as u64;
+        let clients = all.filter(|&n| door.enter(n, &stream) && door.introduce(n, Guest::Client));
+        assert_eq!(clients.count(), CLIENTS);
+        door.leave(CONNECTIONS as u64 - 1);
+        let member = CONNECTIONS as u64;
+        assert!(door.enter(member, &stream));
+        assert!(door.introduce(member, Guest::Member(Slot::new(1))));
+        assert!(!door.enter(member + 1, &stream), "but not for more than there is room for");
+    }
+
+    #[test]
+    fn a_member_that_comes_again_takes_the_place_of_its_former_connection() {
+        let ((door, former, mut far), (_, stream, _)) = (door(), door());
+        let guest = Guest::Member(Slot::new(1));
+        assert!(door.enter(1, &former) && door.introduce(1, guest));
+        assert!(door.enter(2, &stream) && door.introduce(2, guest));
+        assert_eq!(far.read(&mut [0]).unwrap(), 0, "the former one is closed");
+    }
 }

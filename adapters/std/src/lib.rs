@@ -1,8 +1,9 @@
 //! The host on std threads: IO and timers, nothing else.
 //!
-//! One thread steps the replica ([`node`]), one writes to the disk ([`disk`]), one per other member
-//! sends to it ([`link`]), one accepts connections and two serve each ([`accept`]). They meet in
-//! one channel of events. [`client`] is the other end.
+//! One thread steps the replica (`node`), one writes to the disk (`disk`), one per other member
+//! sends to it (`link`), one accepts connections and two serve each (`accept`). They meet in
+//! one channel of events, and all but those that are just connecting end with the node. `client` is
+//! the other end.
 
 mod accept;
 pub mod client;

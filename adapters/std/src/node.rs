@@ -1,6 +1,6 @@
 //! A node: the thread that steps the replica, and everything it needs started around it.
 
-use crate::accept::{self, House};
+use crate::accept::{self, Door, House};
 use crate::link::{self, Ends};
 use crate::{Event, disk};
 use quorate::id::{GroupId, NodeId, Slot};
@@ -116,20 +116,32 @@ impl Node {
         let (events, inbox) = sync_channel(EVENTS);
         let (tasks, waiting) = channel();
         let to_disk = events.clone();
-        spawn("disk", move || disk::run(store, &waiting, &to_disk))?;
-        let wires = Wires { links: start_links(config)?, clients: BTreeMap::new(), tasks };
+        let writing = spawn("disk", move || disk::run(store, &waiting, &to_disk))?;
+        let links = start_links(config)?;
+        let wires =
+            Wires { links, clients: BTreeMap::new(), tasks, disk_is_gone: false, leader: None };
+        let door = Arc::new(Door::new(address));
         let house = House {
             group: GroupId::new(config.group.id),
             me: NodeId::new(config.node.id),
             members: config.member_ids().into_iter().map(NodeId::new).collect(),
             events: events.clone(),
+            door: Arc::clone(&door),
         };
-        spawn("accept", move || accept::run(house, &listener))?;
+        let accepting = spawn("accept", move || accept::run(house, &listener))?;
         let stop = StopSender(Arc::new(move || {
             let _ = events.send(Event::Stop);
         }));
         let driver = Driver::new(config, replica);
-        let stepping = spawn("step", move || run(driver, clock, wires, &inbox))?;
+        let exit = Arc::clone(&door);
+        let stepping = spawn("step", move || {
+            let ended = run(driver, clock, wires, &inbox);
+            drop(inbox); // Who waits to hand an event over waits no longer.
+            exit.close();
+            let _ = (accepting.join(), writing.join());
+            ended
+        });
+        let stepping = stepping.inspect_err(|_| door.close())?;
         Ok(Self { address, stop, stepping })
     }
 
@@ -144,7 +156,7 @@ impl Node {
         (self.stop.0)();
     }
 
-    /// Waits until it stops.
+    /// Waits until it has stopped: its port and its data folder are free then.
     ///
     /// # Errors
     /// [`Stopped`] if it had to stop by itself.
@@ -210,6 +222,10 @@ struct Wires {
     links: Links,
     clients: BTreeMap<u64, SyncSender<Vec<u8>>>,
     tasks: Sender<Task>,
+    /// The thread that writes has ended.
+    disk_is_gone: bool,
+    /// The last leader told of.
+    leader: Option<NodeId>,
 }
 
 impl Io for Wires {
@@ -227,13 +243,14 @@ impl Io for Wires {
     }
 
     fn disk(&mut self, task: Task) {
-        let _ = self.tasks.send(task); // The disk's thread says itself why it ended.
+        self.disk_is_gone |= self.tasks.send(task).is_err();
     }
 
     fn leader(&mut self, node: Option<NodeId>) {
-        match node {
-            Some(node) => eprintln!("quorate: node {node} leads"),
-            None => eprintln!("quorate: no leader"),
+        // Between two leaders there is none for a moment: that is not worth a line.
+        if let Some(node) = node.filter(|_| node != self.leader) {
+            eprintln!("quorate: node {node} leads");
+            self.leader = Some(node);
         }
     }
 }
@@ -280,6 +297,14 @@ fn run<S: Service>(
             events.push(driver::Event::Tick);
         }
         driver.take(now, events.into_iter(), &mut wires);
+        if wires.disk_is_gone && failure.is_none() {
+            // Unless it has panicked it has said why before it ended.
+            failure = inbox.try_iter().find_map(|event| match event {
+                Event::DiskFailed(why) => Some(why),
+                _ => None,
+            });
+            failure.get_or_insert_with(|| "the thread that writes has ended".to_owned());
+        }
         if let Some(why) = failure {
             return Err(Stopped(format!("{why}; the node stops, what was acknowledged is kept")));
         }

@@ -1,0 +1,41 @@
+//! Properties that every machine keeps, whatever is done to it.
+//!
+//! A machine is put under the laws of [`driver`] by an `impl` of [`driver::Lawful`] and a test of
+//! one line. A group is under the laws of [`group`].
+
+mod client;
+mod driver;
+mod group;
+mod raft;
+mod replica;
+mod replicas;
+#[path = "../scenarios/sum.rs"]
+#[allow(dead_code, reason = "the scenarios use more of it")]
+mod sum;
+
+use quickcheck::{Gen, QuickCheck};
+
+/// Finds choices that break a law, and then the fewest that do.
+fn check(law: fn(Vec<u8>)) {
+    QuickCheck::new().rng(Gen::from_size_and_seed(6_000, 1)).tests(1_500).quickcheck(law);
+}
+
+#[test]
+fn raft_keeps_the_laws() {
+    check(|choices| driver::drive::<quorate::raft::Raft>(&choices));
+}
+
+#[test]
+fn a_replica_keeps_the_laws() {
+    check(|choices| driver::drive::<quorate::replica::Replica<sum::Sum>>(&choices));
+}
+
+#[test]
+fn a_client_keeps_the_laws() {
+    check(|choices| driver::drive::<quorate::client::Client<u8, u8>>(&choices));
+}
+
+#[test]
+fn a_holder_keeps_the_laws() {
+    check(|choices| driver::drive::<quorate::lease::Holder>(&choices));
+}
