@@ -77,7 +77,7 @@ impl Log {
     /// How many runs there are once an entry of `term` follows the one at `last`.
     pub(super) fn runs_with(&self, last: Index, term: Term) -> usize {
         let kept = self.runs.iter().filter(|run| run.first <= last);
-        let begins_one = kept.clone().last().is_none_or(|run| run.term != term);
+        let begins_one = kept.clone().next_back().is_none_or(|run| run.term != term);
         kept.count().saturating_add(usize::from(begins_one))
     }
 

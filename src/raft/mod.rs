@@ -179,6 +179,7 @@ pub enum Output {
 
 /// What a member is, with the data that only this role has.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[allow(clippy::large_enum_variant, reason = "on a board a leader's table is inline, by design")]
 enum Role {
     Follower(Following),
     /// Asks whether it would be elected.

@@ -114,8 +114,9 @@ impl Ledger {
             match *output {
                 Output::Readable { read } => {
                     let served = seen.reads.extract_if(.., |(waits_for, _)| *waits_for <= read);
+                    let served: Vec<_> = served.collect();
                     let complete = |(_, answered)| replica.state().sum & answered == answered;
-                    let all = served.map(complete).fold(true, |all, one| all && one);
+                    let all = served.into_iter().all(complete);
                     holds("a read sees everything that was answered before it", all)?;
                 }
                 Output::Applied { index } => {

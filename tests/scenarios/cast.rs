@@ -5,7 +5,7 @@ pub(crate) use quorate::id::{EntryId, Index, Slot, Term};
 pub(crate) use quorate::raft::{Input, Message, Output, Raft, Snapshot};
 pub(crate) use quorate::time::Span;
 pub(crate) use quorate_sim::cluster::{Cluster, Stimulus};
-pub(crate) use quorate_sim::raft::{Packet, Setup, entry};
+pub(crate) use quorate_sim::raft::{Setup, entry};
 
 /// A group of Raft members in one process.
 pub(crate) type Group = Cluster<Raft>;
