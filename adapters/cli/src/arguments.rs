@@ -42,7 +42,7 @@ pub(crate) enum Command {
     /// Start a group here, kill its nodes, and check that no lease was lost.
     Demo {
         /// How many times to kill a node.
-        #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
+        #[arg(long, value_name = "N", default_value = "20", value_parser = count)]
         kills: u32,
     },
 }
