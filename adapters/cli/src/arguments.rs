@@ -45,6 +45,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", default_value = "20", value_parser = count)]
         kills: u32,
     },
+    /// Run groups in a simulator that does its worst to them, and check what they promise.
+    #[command(subcommand, arg_required_else_help = false)]
+    Sim(crate::sim::Sim),
 }
 
 #[derive(Subcommand, Debug)]

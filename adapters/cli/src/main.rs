@@ -6,6 +6,7 @@ mod demo;
 mod lease;
 mod output;
 mod serve;
+mod sim;
 mod status;
 mod verdict;
 
@@ -24,5 +25,6 @@ fn main() -> ExitCode {
         Command::Lease(command) => conclude(lease::run(command)),
         Command::Status { group, json } => conclude(status::run(&group, json)),
         Command::Demo { kills } => demo::run(kills),
+        Command::Sim(command) => sim::run(command),
     }
 }

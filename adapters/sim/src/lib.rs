@@ -3,5 +3,15 @@
 
 pub mod cluster;
 pub mod disk;
+#[cfg(feature = "swarm")]
+pub mod explore;
+#[cfg(feature = "swarm")]
+pub mod history;
+#[cfg(feature = "swarm")]
+pub mod picture;
 pub mod raft;
 pub mod replica;
+#[cfg(feature = "swarm")]
+pub mod swarm;
+#[cfg(feature = "swarm")]
+pub mod trace;

@@ -1,0 +1,1 @@
+//! Every reachable state of a small group of the shipped machines.

@@ -1,0 +1,1 @@
+//! Histories of clients, and whether they are linearizable.
