@@ -2,6 +2,7 @@
 //! wrong, and real nodes in processes of their own.
 
 mod group;
+mod histories;
 mod leases;
 mod program;
 mod strangers;
