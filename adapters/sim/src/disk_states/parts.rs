@@ -45,6 +45,12 @@ impl Parts<'_> {
         &self.file.writes[i]
     }
 
+    /// The length of the file if nothing is lost.
+    fn high(&self) -> usize {
+        let ends = self.file.writes.iter().map(Write::end);
+        ends.max().unwrap_or(0).max(self.file.durable.len())
+    }
+
     fn whole(&self, i: usize) -> Piece {
         (i, 0..self.write(i).bytes.len())
     }
@@ -123,23 +129,36 @@ impl Parts<'_> {
         writes.iter().enumerate().any(meet)
     }
 
-    /// Sectors: every subset of those that were written, or some drawn.
+    /// Sectors: every subset of those that were written, or some drawn. And every subset of the
+    /// smallest pieces that are few enough: of short writes each byte on its own.
     fn sectors(&mut self, limits: &Limits, rng: &mut Rng, count: &mut Count) {
-        let pieces: Vec<Piece> = self.free.iter().flat_map(|i| self.split(*i, SECTOR)).collect();
-        if pieces.len() <= limits.sectors {
+        let sectors = self.split_all(SECTOR);
+        if sectors.len() <= limits.sectors {
             count.sectors_exhausted += 1;
-            for set in 0..1_u32 << pieces.len() {
-                let kept = (0..pieces.len()).filter(|i| set >> i & 1 == 1);
-                self.keep(&kept.map(|i| pieces[i].clone()).collect::<Vec<_>>(), None);
-            }
+            self.every_subset(&sectors);
         } else {
             count.sectors_sampled += 1;
             for _ in 0..limits.samples {
-                let mut kept = pieces.clone();
+                let mut kept = sectors.clone();
                 kept.retain(|_| rng.below(2) == 0);
                 self.keep(&kept, None);
             }
         }
+        let mut units = (0..SECTOR.ilog2()).map(|power| self.split_all(1 << power));
+        if let Some(pieces) = units.find(|pieces| pieces.len() <= limits.sectors) {
+            self.every_subset(&pieces);
+        }
+    }
+
+    fn every_subset(&mut self, pieces: &[Piece]) {
+        for set in 0..1_u32 << pieces.len() {
+            let kept = pieces.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1);
+            self.keep(&kept.map(|(_, piece)| piece.clone()).collect::<Vec<_>>(), None);
+        }
+    }
+
+    fn split_all(&self, unit: usize) -> Vec<Piece> {
+        self.free.iter().flat_map(|i| self.split(*i, unit)).collect()
     }
 
     /// The pieces that a write has between the multiples of `unit`.
@@ -151,8 +170,10 @@ impl Parts<'_> {
         starts.zip(&ends).map(|(start, end)| (i, start..*end)).collect()
     }
 
-    /// One write cut, its front or its back kept; of the others all, those before it, or none.
+    /// One write cut, its front or its back kept; of the others all, those before it, or none. A
+    /// file that grows may have its new length all the same.
     fn cuts(&mut self, limits: &Limits, rng: &mut Rng) {
+        let high = self.high();
         for i in self.free.clone() {
             let others: [Vec<Piece>; 3] = [
                 self.free.iter().filter(|j| **j != i).map(|j| self.whole(*j)).collect(),
@@ -162,8 +183,11 @@ impl Parts<'_> {
             let length = self.write(i).bytes.len();
             for cut in places(self.write(i).offset, length, limits, rng) {
                 for others in &others {
-                    for range in [0..cut, cut..length] {
-                        self.keep(&[others.as_slice(), &[(i, range)]].concat(), None);
+                    let kept = |range| [others.as_slice(), &[(i, range)]].concat();
+                    self.keep(&kept(0..cut), None);
+                    self.keep(&kept(cut..length), None);
+                    if high > self.found[0].1.len() {
+                        self.keep(&kept(0..cut), Some(high));
                     }
                 }
             }
@@ -173,7 +197,7 @@ impl Parts<'_> {
     /// A file that grows may have any length on the way, with its bytes or without.
     fn lengths(&mut self, limits: &Limits) {
         let low = self.found[0].1.len();
-        let high = self.file.writes.iter().map(Write::end).max().unwrap_or(low);
+        let high = self.high();
         let mut lengths: BTreeSet<usize> = self.file.writes.iter().map(Write::end).collect();
         lengths.extend((low..=high).filter(|at| high - low <= limits.cut_bytes || at % SECTOR < 2));
         lengths.retain(|length| (low..=high).contains(length));
@@ -189,8 +213,7 @@ impl Parts<'_> {
     fn crumbs(&mut self, limits: &Limits, rng: &mut Rng) {
         for _ in 0..limits.samples {
             let unit = 1 << rng.below(9);
-            let mut kept: Vec<Piece> =
-                self.free.iter().flat_map(|i| self.split(*i, unit)).collect();
+            let mut kept = self.split_all(unit);
             let odds = 2 + rng.below(6);
             let lost = rng.below(2) == 0;
             kept.retain(|_| (rng.below(odds) == 0) != lost);
