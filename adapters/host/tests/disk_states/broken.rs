@@ -14,7 +14,7 @@ fn failure(fault: Fault, from: usize, name: &str) -> Option<Box<Failure>> {
     let (_, work) = named.expect("there is such a workload");
     // A disk may also be so wrong that the caller notices itself; what it left is wrong all the same.
     let _ = work(&mut caller);
-    let limits = Limits { folders: 200, samples: 4, ..Limits::default() };
+    let limits = Limits { cut_bytes: 64, folders: 200, samples: 4, ..Limits::default() };
     let mut enumerator = Enumerator::new(1);
     let seen = |folder: &Folder, promised: &Promise| check(&caller.lives, folder, promised);
     enumerator.visit(&caller.tape.recording(), 0, &limits, seen).err()

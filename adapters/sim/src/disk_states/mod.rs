@@ -10,6 +10,9 @@
 //!   each whole;
 //! - after a sync that failed, any part of what it should have written, whatever later syncs say.
 //!
+//! A file that is left under two names, because only the second of two moves survived, becomes two
+//! files of one content here: that a write to one is a write to both is not seen.
+//!
 //! The method is that of ALICE (Pillai and others, OSDI 2014) and CrashMonkey (Mohan and others,
 //! OSDI 2018). All of this is finite and too much, so it is exhaustive up to the bounds in
 //! [`Limits`] and drawn from a seed beyond them; [`Count`] says how much was which. Equal seeds
