@@ -5,7 +5,7 @@ use super::parts;
 use super::recording::Recording;
 use super::{Folder, fingerprint};
 use crate::disk::Rng;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -134,13 +134,13 @@ pub struct Enumerator {
     rng: Rng,
     count: Count,
     /// Fingerprints of the folders of all recordings.
-    seen: HashSet<u64>,
+    seen: BTreeSet<u64>,
 }
 
 impl Enumerator {
     /// One that has visited nothing, and draws from this seed.
     pub fn new(seed: u64) -> Self {
-        Enumerator { rng: Rng::new(seed), count: Count::default(), seen: HashSet::new() }
+        Enumerator { rng: Rng::new(seed), count: Count::default(), seen: BTreeSet::new() }
     }
 
     /// What was visited so far.
@@ -161,7 +161,7 @@ impl Enumerator {
         mut check: impl FnMut(&Folder, &P) -> Result<(), String>,
     ) -> Result<(), Box<Failure>> {
         let mut crash = Crash::new(&recording.start);
-        let mut shown = HashSet::new();
+        let mut shown = BTreeSet::new();
         for point in 0..=recording.length() {
             let after = point.checked_sub(1).map(|last| &recording.operations[last]);
             after.into_iter().for_each(|operation| crash.after(operation));
