@@ -87,7 +87,8 @@ fn a_wrong_answer_of_any_kind_is_caught() {
     };
     assert_eq!(judge(Some(b"newer"), &[4]), Ok((5, 2)));
     assert_eq!(judge(Some(b"newer"), &[4, 5]), Ok((6, 2)));
-    let wrong: [(Option<&[u8]>, &[u8], &str); 8] = [
+    type Wrong<'a> = (Option<&'a [u8]>, &'a [u8], &'a str);
+    let wrong: [Wrong<'_>; 8] = [
         (Some(b"newer"), &[], "4 of 5 acknowledged batches are left"),
         (Some(b"newer"), &[5], "batch 5 came back in the place of 4"),
         (Some(b"newer"), &[4, 4], "batch 4 came back in the place of 5"),
