@@ -294,7 +294,7 @@ impl Node {
     }
 }
 
-fn put(into: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+pub(crate) fn put(into: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     let end = offset + bytes.len();
     if into.len() < end && !bytes.is_empty() {
         into.resize(end, 0);

@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod disk;
+pub mod disk_states;
 #[cfg(feature = "swarm")]
 pub mod explore;
 #[cfg(feature = "swarm")]
