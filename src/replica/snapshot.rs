@@ -159,9 +159,9 @@ impl<S: StateMachine> Replica<S> {
         snapshot: Snapshot,
         out: &mut X,
     ) -> Result<(), Refused> {
-        let Some(held) = self.next.take_if(|next| next.snapshot == snapshot) else {
-            return Ok(()); // Another has taken its place since.
-        };
+        // Another may have taken its place since, or the same one that is being sent once more.
+        let is_meant = |next: &mut Held| next.snapshot == snapshot && next.is_complete();
+        let Some(held) = self.next.take_if(is_meant) else { return Ok(()) };
         self.below(now, raft::Input::Stored(snapshot), Source::Nothing, out)?;
         if self.raft.log().floor() != snapshot.boundary {
             return Ok(());

@@ -129,6 +129,11 @@ impl SimDisk {
         self.state().syncs = Some(n);
     }
 
+    /// Lets every sync work again; what a failed one lost stays lost.
+    pub fn mend_syncs(&self) {
+        self.state().syncs = None;
+    }
+
     /// Leaves room for this many more written bytes, new or not, as on a disk that copies what is
     /// overwritten; `None` for no end of room.
     pub fn set_room(&self, bytes: Option<u64>) {

@@ -1,13 +1,175 @@
 //! `quorate sim run`: seeds, with every oracle on.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use quorate_sim::swarm::marks::{Mark, Marks};
+use quorate_sim::swarm::run::{self, Plan, Report};
+use quorate_sim::swarm::world::Counts;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
 
 #[derive(Args, Debug)]
-pub(crate) struct Run {}
+pub(crate) struct Run {
+    /// Which seeds, as FIRST..END; END itself is left out.
+    #[arg(long, value_name = "A..B", default_value = "0..200", value_parser = range)]
+    seeds: (u64, u64),
+    /// Which machine.
+    #[arg(long, value_enum, default_value = "replica")]
+    machine: Machine,
+    /// After how many events the faults of a run end.
+    #[arg(long, value_name = "N", default_value = "20000")]
+    events: u64,
+    /// How many seeds to run at a time; as many as there are processors unless told.
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Tell the story of the run: for one seed.
+    #[arg(long)]
+    story: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Machine {
+    Raft,
+    Replica,
+}
+
+impl Machine {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Raft => "raft",
+            Self::Replica => "replica",
+        }
+    }
+}
+
+fn range(text: &str) -> Result<(u64, u64), String> {
+    let advice = "write FIRST..END, such as 0..2000";
+    let (first, end) = text.split_once("..").ok_or(advice)?;
+    let number = |text: &str| text.parse::<u64>().map_err(|_| advice.to_owned());
+    let (first, end) = (number(first)?, number(end)?);
+    if first < end { Ok((first, end)) } else { Err(advice.to_owned()) }
+}
+
+/// What all runs came to.
+#[derive(Default)]
+struct Totals {
+    seeds: u64,
+    counts: Counts,
+    marks: Marks,
+    span: u64,
+    hash: u64,
+}
+
+impl Totals {
+    fn add(&mut self, report: &Report) {
+        self.seeds += 1;
+        self.counts.add(&report.counts);
+        self.marks.add(&report.marks);
+        self.span += report.span;
+        // In any order: seeds end when they end.
+        self.hash = self.hash.wrapping_add(report.hash);
+    }
+}
 
 impl Run {
     pub(crate) fn run(self) -> ExitCode {
-        ExitCode::from(2)
+        let machine = match self.machine {
+            Machine::Raft => run::Machine::Raft,
+            Machine::Replica => run::Machine::Replica,
+        };
+        let plan = Plan { machine, events: self.events, is_told: self.story };
+        let start = Instant::now();
+        let (totals, failed) = self.run_all(&plan);
+        let seconds = start.elapsed().as_secs_f64();
+        if let Some(report) = &failed {
+            return self.tell_failure(&plan, report);
+        }
+        self.tell_totals(&totals, seconds);
+        let Totals { seeds, counts, hash, .. } = totals;
+        println!("sim: ok seeds={seeds} events={} hash={hash:016x}", counts.events);
+        ExitCode::SUCCESS
     }
+
+    /// Runs the seeds, several at a time, until one fails: the lowest that does.
+    fn run_all(&self, plan: &Plan) -> (Totals, Option<Report>) {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs = self.jobs.unwrap_or(processors).clamp(1, 64);
+        let (next, stop) = (AtomicU64::new(self.seeds.0), AtomicBool::new(false));
+        let (mut totals, mut failed) = (Totals::default(), None::<Report>);
+        std::thread::scope(|scope| {
+            let (sender, reports) = mpsc::channel();
+            for _ in 0..jobs {
+                let (sender, next, stop) = (sender.clone(), &next, &stop);
+                scope.spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed >= self.seeds.1 || sender.send(run::run(seed, plan)).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            for report in reports {
+                totals.add(&report);
+                if let Some(trace) = &report.trace {
+                    println!("{trace}");
+                }
+                let is_first = failed.as_ref().is_none_or(|first| report.seed < first.seed);
+                if report.violation.is_some() && is_first {
+                    stop.store(true, Ordering::Relaxed);
+                    failed = Some(report);
+                }
+            }
+        });
+        (totals, failed)
+    }
+
+    fn tell_totals(&self, totals: &Totals, seconds: f64) {
+        let Totals { counts, span, marks, .. } = totals;
+        let cpu = cpu_seconds().unwrap_or(seconds);
+        println!("machine     {}", self.machine.name());
+        println!("simulated   {:.1} hours", *span as f64 / 3.6e9);
+        println!("events      {} ({:.0} per CPU-second)", counts.events, counts.events as f64 / cpu);
+        println!("elections   {}", counts.elections);
+        println!("crashes     {}", counts.crashes);
+        println!("commits     {}", counts.commits);
+        println!("syncs       {}", counts.syncs);
+        println!("messages    {}", counts.messages);
+        println!("answers     {}", counts.answered + counts.ended);
+        println!("cpu={cpu:.2} seconds, {seconds:.2} by the clock");
+        let hit = Mark::ALL.len() - marks.unhit().count();
+        println!("marks       {hit} of {} hit", Mark::ALL.len());
+        for mark in Mark::ALL {
+            println!("  {:>10}  {}", marks.count(*mark), mark.words());
+        }
+    }
+
+    fn tell_failure(&self, plan: &Plan, report: &Report) -> ExitCode {
+        let Some(violation) = &report.violation else { return ExitCode::SUCCESS };
+        let (seed, machine) = (report.seed, self.machine.name());
+        println!("seed {seed}: {violation}");
+        println!("options     {}", report.options);
+        if let Some(cpu) = cpu_seconds() {
+            println!("cpu={cpu:.2} seconds");
+        }
+        let events = plan.events;
+        let replay = format!(
+            "quorate sim run --machine {machine} --seeds {seed}..{} --events {events}",
+            seed + 1
+        );
+        println!("sim: failed seed={seed} oracle={} replay: {replay}", violation.oracle);
+        ExitCode::from(1)
+    }
+}
+
+/// What this process has used of the processors, where the system tells.
+fn cpu_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // After the name, which may hold anything: fields 14 and 15 of all, in hundredths of a second.
+    let mut fields = text.rsplit(')').next()?.split_whitespace().skip(11);
+    let user: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((user + system) / 100.0)
 }

@@ -1,1 +1,23 @@
 //! Whole runs from a seed: a group, its clients, and everything that can go wrong.
+
+pub mod action;
+mod bare;
+mod chaos;
+mod clock;
+pub mod hash;
+pub mod hosted;
+mod linear;
+pub mod marks;
+pub mod oracle;
+pub mod options;
+mod process;
+mod quiet;
+pub mod run;
+mod schedule;
+mod settle;
+mod store;
+pub mod vault;
+pub mod world;
+
+pub use bare::Bare;
+pub use schedule::Schedule;

@@ -1,0 +1,76 @@
+//! What must hold after every event, written down from the papers and not from the code.
+//!
+//! The oracles see what a host sees: each step's outputs, what is on the disks, what clients are
+//! answered. They keep books of their own, in which every entry is a link of a chain, so that two
+//! logs are equal up to an index if one number is.
+//!
+//! | name | promise |
+//! |---|---|
+//! | R1 | one leader in a term |
+//! | R2 | a leader only appends to its log |
+//! | R3 | two entries of one identity are the same, and so is all before them |
+//! | R4 | a leader holds everything that was committed in earlier terms |
+//! | R5 | no two members apply different entries at one index |
+//! | R6 | commit and applied only rise, in their bounds |
+//! | R7 | a leader commits by an entry of its own term that a quorum holds durably |
+//! | R8 | one vote in a term, durable before it is given |
+//! | R9 | an acknowledgement names what is durable and is the leader's |
+//! | R11 | a read sees everything that was acknowledged before it was asked |
+//! | R12 | a snapshot is the fold of the log below it |
+//! | D1 | a disk gives back what was durable, and no more than what was written after it |
+//! | LS1 | a scope has one holder at a time, in true time and in the log's |
+//! | LS2 | tokens rise |
+//! | LS3 | a fence refuses every token below one it has seen |
+//! | LS4 | a holder stops in time |
+//! | LS6 | a leader whose clock a quorum does not follow grants nothing |
+//! | C1 | what comes later has a later stamp |
+//! | C2 | a stamp is not behind the clock of who makes it |
+//! | C3 | a stamp is not ahead of the clock of who accepts it by more than the offset |
+//! | C5 | a clock goes on above its stamps after a restart |
+//! | Q1 | no collection is larger than its limit |
+//! | Q2 | no step says more than it may |
+//! | Q4 | nothing panics |
+//! | Q5 | the same inputs make the same outputs |
+//! | E1 | a command takes effect once, and every answer to it is the same |
+//! | L | the history of the registers is linearizable |
+//! | V1 | a core that hears each other has a leader soon |
+//! | V2 | everything asked of it is answered |
+//! | V3 | its members come to equal states |
+//! | V4 | and then nobody else comes to lead |
+//! | V6 | and nobody talks more than is needed |
+//! | V7 | a member that lags catches up under load |
+
+mod lease;
+mod raft;
+mod state;
+mod trail;
+
+pub use lease::Leases;
+pub use raft::{Books, Glance};
+pub use state::Reference;
+pub use trail::{Canon, Change, Disk, Trail};
+
+use std::fmt;
+
+/// What was seen that must not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The promise that was broken.
+    pub oracle: &'static str,
+    /// How, in one line.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.oracle, self.what)
+    }
+}
+
+/// What an oracle says of something.
+pub type Verdict = Result<(), Violation>;
+
+/// A violation, or not.
+pub fn ensure(holds: bool, oracle: &'static str, what: impl FnOnce() -> String) -> Verdict {
+    if holds { Ok(()) } else { Err(Violation { oracle, what: what() }) }
+}

@@ -1,0 +1,115 @@
+//! One seed, one run: faults first, then none, and what came of it.
+
+use super::action::Action;
+use super::bare::Bare;
+use super::hosted::Hosted;
+use super::marks::Marks;
+use super::options::Options;
+use super::oracle::Violation;
+use super::schedule::Schedule;
+use super::vault::Vault;
+use super::world::Counts;
+use crate::trace::Trace;
+use quorate::replica::Replica;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Which machine is run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Machine {
+    /// Raft alone, under a host that keeps the payloads.
+    Raft,
+    /// The replica, with leases, registers and clients.
+    Replica,
+}
+
+/// What is run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// Which machine.
+    pub machine: Machine,
+    /// After how many events the faults end.
+    pub events: u64,
+    /// Whether every action is kept, and the story told.
+    pub is_told: bool,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// How it was set up.
+    pub options: Options,
+    /// The promise that was broken, if one was.
+    pub violation: Option<Violation>,
+    /// How many of each thing happened.
+    pub counts: Counts,
+    /// What happened at all.
+    pub marks: Marks,
+    /// A fold of everything that machines were told and have said.
+    pub hash: u64,
+    /// How long it was in true time, in microseconds.
+    pub span: u64,
+    /// Every action, if they were kept.
+    pub actions: Vec<Action>,
+    /// The story, if it was told.
+    pub trace: Option<Trace>,
+}
+
+/// Runs a seed.
+pub fn run(seed: u64, plan: &Plan) -> Report {
+    match plan.machine {
+        Machine::Raft => run_machine::<Bare>(seed, plan),
+        Machine::Replica => run_machine::<Replica<Vault>>(seed, plan),
+    }
+}
+
+fn run_machine<H: Hosted>(seed: u64, plan: &Plan) -> Report {
+    let options = Options::of(seed);
+    let mut schedule = Schedule::<H>::new(seed, options.clone());
+    if plan.is_told {
+        schedule.actions = Some(Vec::new());
+        schedule.world.trace = Some(Trace {
+            title: format!("seed {seed}: {options}"),
+            lanes: lanes(&schedule),
+            moments: Vec::new(),
+        });
+    }
+    let _quiet = super::quiet::Quiet::begin();
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        // A group that is gone makes no events.
+        let is_gone = |world: &super::world::World<H>| world.members.iter().all(|m| m.is_lost);
+        schedule.run(u64::MAX, plan.events, is_gone)?;
+        schedule.settle()?;
+        super::linear::check(&schedule.world.processes)
+    }));
+    let violation = match ran {
+        Ok(verdict) => verdict.err(),
+        Err(panic) => Some(Violation { oracle: "Q4", what: words_of(&*panic) }),
+    };
+    let world = &mut schedule.world;
+    Report {
+        seed,
+        options,
+        violation,
+        counts: world.counts,
+        marks: world.marks(),
+        hash: world.hash,
+        span: world.now(),
+        trace: world.trace.take(),
+        actions: schedule.actions.take().unwrap_or_default(),
+    }
+}
+
+fn lanes<H: Hosted>(schedule: &Schedule<H>) -> Vec<String> {
+    let members = (0..schedule.world.members.len()).map(|slot| format!("n{slot}"));
+    let clients = (0..schedule.world.processes.len()).map(|client| format!("c{client}"));
+    members.chain(clients).collect()
+}
+
+/// What a panic says.
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("panic: {}", text.unwrap_or("without words"))
+}
