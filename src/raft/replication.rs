@@ -156,6 +156,9 @@ impl Raft {
         let last = last.min(self.room_for(term, before));
         if !follows || last == before {
             let why = if follows { Ignored::NoRoom } else { Ignored::Malformed };
+            // Whoever sends entries sends no snapshot: one that an earlier leader began, and will
+            // not finish, must not keep this member from taking one of its own to make room.
+            self.incoming = None;
             out.event(Event::Ignored { from, why });
             return before;
         }

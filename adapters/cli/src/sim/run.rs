@@ -131,7 +131,11 @@ impl Run {
         let cpu = cpu_seconds().unwrap_or(seconds);
         println!("machine     {}", self.machine.name());
         println!("simulated   {:.1} hours", *span as f64 / 3.6e9);
-        println!("events      {} ({:.0} per CPU-second)", counts.events, counts.events as f64 / cpu);
+        println!(
+            "events      {} ({:.0} per CPU-second)",
+            counts.events,
+            counts.events as f64 / cpu
+        );
         println!("elections   {}", counts.elections);
         println!("crashes     {}", counts.crashes);
         println!("commits     {}", counts.commits);

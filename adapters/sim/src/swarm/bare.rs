@@ -70,7 +70,8 @@ impl Bare {
         source: Option<(Index, &[u64])>,
         said: &mut Said,
     ) -> Result<(), Refused> {
-        let mut told = Told { outputs: Vec::new(), events: Vec::new(), most: self.raft.max_outputs() };
+        let mut told =
+            Told { outputs: Vec::new(), events: Vec::new(), most: self.raft.max_outputs() };
         self.raft.step(now, input, &mut told)?;
         told.events.into_iter().for_each(|event| Outbox::<Output>::event(said, event));
         for output in told.outputs {
@@ -174,6 +175,15 @@ impl Bare {
         let is_motley = runs.len() >= limits.runs / 2
             && runs.first().is_some_and(|run| run.last <= self.applied.index);
         let is_full = self.window.len() + limits.runs > limits.entries && held > 0;
+        // One that a leader began to send, and that the log has overtaken, will not be finished.
+        let applied = self.applied.index;
+        self.next.take_if(|(next, bytes)| {
+            bytes.len() < next.size as usize && next.boundary.index <= applied
+        });
+        let is_crowded = self.window.len() >= limits.entries - limits.entries / 4;
+        if self.raft.is_sending() && !is_crowded {
+            return;
+        }
         if (held >= limits.entries / 2 || is_motley || is_full) && self.next.is_none() {
             let bytes = self.snapshot_bytes();
             let (size, digest) = (bytes.len() as u32, digest(&bytes));

@@ -116,6 +116,7 @@ impl<H: Hosted> Schedule<H> {
                 let lane = self.pick(self.lanes());
                 let until = self.now + self.rng.below(self.options.timeout * 12);
                 self.asleep[lane] = self.asleep[lane].max(until);
+                self.push(self.asleep[lane], Due::Wake(lane as u8));
                 self.world.marks.hit(Mark::Paused);
                 let words = format!("sleeps until {} ms", until / 1_000);
                 self.world.tell(lane as u8, Shape::Fault, || words);
@@ -213,13 +214,15 @@ impl<H: Hosted> Schedule<H> {
     }
 
     fn cut_one_way(&mut self, slot: usize) {
-        let others: Vec<_> =
-            (0..self.world.members.len()).filter(|other| *other != slot).collect();
+        let others: Vec<_> = (0..self.world.members.len()).filter(|other| *other != slot).collect();
         let some: Vec<_> = others.iter().copied().filter(|_| self.rng.below(3) > 0).collect();
         let is_deaf = self.rng.below(2) == 0;
         let links =
             if is_deaf { self.between(&some, &[slot]) } else { self.between(&[slot], &some) };
-        self.story(&format!("n{slot} {} {some:?}", if is_deaf { "cannot hear" } else { "cannot reach" }));
+        self.story(&format!(
+            "n{slot} {} {some:?}",
+            if is_deaf { "cannot hear" } else { "cannot reach" }
+        ));
         self.world.marks.hit(Mark::OneWay);
         self.cut(links);
     }

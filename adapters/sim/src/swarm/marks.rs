@@ -1,10 +1,10 @@
 //! What should happen in some run: a simulation in which it never does is vacuous.
 
+use quorate::Refused;
 use quorate::client::Reply;
 use quorate::event::{Event, Ignored, SteppedDown, Stopped};
 use quorate::lease;
 use quorate::raft::Message;
-use quorate::Refused;
 
 macro_rules! marks {
     ($($(#[$doc:meta])* $name:ident = $words:literal,)*) => {

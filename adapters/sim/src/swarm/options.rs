@@ -149,6 +149,12 @@ impl Options {
         options.lose = rate(&[2, 10]);
         options.outsider = rate(&[1]);
         options.lag = rate(&[1]);
+        if options.lag > 0 {
+            // Whoever is sent a snapshot must get it before the log behind it is full again.
+            let transfer =
+                (options.snapshot / options.chunk + 4) * 6 * (options.latency + options.disk);
+            options.load = options.load.max(transfer * 4 / options.entries);
+        }
         let minority = members.saturating_sub(1) / 2;
         options.wild = rate(&[0, 1]).min(minority);
         options.clockless = rate(&[0, 0, 1]).min(minority - options.wild);
@@ -196,8 +202,18 @@ mod tests {
     fn each_fault_is_in_some_runs_and_not_in_others() {
         let options: Vec<_> = (0..400).map(Options::of).collect();
         let faults: [fn(&Options) -> u64; 12] = [
-            |o| o.lost, |o| o.cut, |o| o.crash, |o| o.rot, |o| o.doom, |o| o.wild, |o| o.clockless,
-            |o| o.bridge, |o| o.outsider, |o| o.lag, |o| o.full, |o| o.replayed,
+            |o| o.lost,
+            |o| o.cut,
+            |o| o.crash,
+            |o| o.rot,
+            |o| o.doom,
+            |o| o.wild,
+            |o| o.clockless,
+            |o| o.bridge,
+            |o| o.outsider,
+            |o| o.lag,
+            |o| o.full,
+            |o| o.replayed,
         ];
         for (place, fault) in faults.iter().enumerate() {
             assert!(options.iter().any(|o| fault(o) > 0), "fault {place} never is");

@@ -4,12 +4,12 @@
 use super::clock::Clocks;
 use super::hosted::{Answer, Work};
 use super::vault::{Command, Found, Query, Response};
+use quorate::Machine;
 use quorate::client::{self, Client, Kind, Outcome, Reply, What};
 use quorate::id::ClientId;
 use quorate::lease::holder::{self, Holder};
 use quorate::lease::{self, Name, Token};
 use quorate::time::{Instant, Span};
-use quorate::Machine;
 
 /// Something for a client to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -35,6 +35,8 @@ pub(super) enum Due {
     End(u8),
     /// A client's next call, or a proposal that no client makes.
     Load(u8),
+    /// The end of somebody's sleep.
+    Wake(u8),
     /// The next fault of a kind, and the end of one.
     Fault(u8),
     Mend(u32),
@@ -69,6 +71,8 @@ pub struct Schedule<H: Hosted> {
     pub(super) slow: Vec<u64>,
     /// Until when a lane sleeps, and a member's disk is stuck.
     pub(super) asleep: Vec<u64>,
+    /// What was due to those who sleep.
+    slept: Vec<(usize, Due)>,
     pub(super) stuck: Vec<u64>,
     pub(super) mending: Vec<super::chaos::Mend>,
     /// Faults go on.
@@ -108,6 +112,7 @@ impl<H: Hosted> Schedule<H> {
             cuts: vec![0; lanes * lanes],
             slow: vec![0; lanes * lanes],
             asleep: vec![0; lanes],
+            slept: Vec::new(),
             stuck: vec![0; members],
             mending: Vec::new(),
             is_safety: true,
@@ -182,7 +187,7 @@ impl<H: Hosted> Schedule<H> {
         if let Some(lane) = self.lane_of(due)
             && self.asleep[lane] > self.now
         {
-            self.push(self.asleep[lane], due);
+            self.slept.push((lane, due));
             return Ok(());
         }
         match due {
@@ -204,9 +209,33 @@ impl<H: Hosted> Schedule<H> {
                 self.act(Act::Crash(slot, super::store::Kept::All), None, slot)
             }
             Due::Load(load) => self.load(load),
+            Due::Wake(lane) => {
+                self.wake(usize::from(lane));
+                Ok(())
+            }
             Due::Fault(kind) => self.fault(kind),
             Due::Mend(place) => self.mend(place),
             Due::Unreachable(lane, node) => self.act(Act::Unreachable(lane, node), None, lane),
+        }
+    }
+
+    /// Whoever has slept long enough finds everything that was due meanwhile.
+    pub(super) fn wake(&mut self, lane: usize) {
+        if self.asleep[lane] > self.now {
+            return;
+        }
+        for (of, due) in std::mem::take(&mut self.slept) {
+            if of == lane { self.push(self.now, due) } else { self.slept.push((of, due)) }
+        }
+    }
+
+    /// Whatever waited for a stuck disk goes on.
+    pub(super) fn unstick(&mut self) {
+        self.stuck.fill(0);
+        for slot in 0..self.world.members.len() {
+            if self.disk_is_due[slot] {
+                self.push(self.now, Due::Disk(slot as u8));
+            }
         }
     }
 
@@ -222,12 +251,7 @@ impl<H: Hosted> Schedule<H> {
     }
 
     /// Lets something happen, and sees to what came of it in a lane.
-    pub(super) fn act(
-        &mut self,
-        act: Act,
-        packet: Option<&Packet<H::Entry>>,
-        lane: u8,
-    ) -> Verdict {
+    pub(super) fn act(&mut self, act: Act, packet: Option<&Packet<H::Entry>>, lane: u8) -> Verdict {
         self.actions_made += 1;
         let order = self.rng.draw();
         let cut = (self.is_safety && self.rng.below(1_000_000) < self.options.cut)
@@ -442,7 +466,11 @@ impl<H: Hosted> Schedule<H> {
         let lane = load + self.world.members.len() as u8;
         let call = self.next_call(load);
         let is_idle = self.world.processes[usize::from(load)].is_idle();
-        if is_idle || call == Call::Use { self.act(Act::Call(lane, call), None, lane) } else { Ok(()) }
+        if is_idle || call == Call::Use {
+            self.act(Act::Call(lane, call), None, lane)
+        } else {
+            Ok(())
+        }
     }
 
     fn next_call(&mut self, load: u8) -> Call {

@@ -54,6 +54,8 @@ impl<H: Hosted> Schedule<H> {
         self.slow.fill(0);
         self.mending.fill(super::chaos::Mend::Nothing);
         self.asleep.fill(0);
+        (0..self.lanes()).for_each(|lane| self.wake(lane));
+        self.unstick();
         for lane in 0..self.lanes() as u8 {
             self.act(Act::Freeze(lane, false), None, lane)?;
             self.act(Act::Step(lane, 0), None, lane)?;
@@ -75,7 +77,8 @@ impl<H: Hosted> Schedule<H> {
         if self.options.outsider == 0 || members - lost <= members / 2 + 1 {
             return None;
         }
-        let alive: Vec<_> = (0..members).filter(|slot| !self.world.members[*slot].is_lost).collect();
+        let alive: Vec<_> =
+            (0..members).filter(|slot| !self.world.members[*slot].is_lost).collect();
         let outsider = alive[self.pick(alive.len())];
         let is_deaf = self.rng.below(2) == 0;
         for other in (0..self.lanes()).filter(|other| *other != outsider) {
@@ -93,7 +96,11 @@ impl<H: Hosted> Schedule<H> {
     }
 
     /// Goes on until it is so, at the latest until some timeouts have passed.
-    fn until(&mut self, timeouts: u64, is_so: impl Fn(&World<H>) -> bool) -> Result<bool, super::oracle::Violation> {
+    fn until(
+        &mut self,
+        timeouts: u64,
+        is_so: impl Fn(&World<H>) -> bool,
+    ) -> Result<bool, super::oracle::Violation> {
         let until = self.timeouts(timeouts);
         self.run(until, u64::MAX, &is_so)?;
         let holds = is_so(&self.world);
@@ -179,9 +186,9 @@ impl<H: Hosted> Schedule<H> {
         let goal = self.world.books.last_committed();
         let applied: Vec<_> = core.iter().map(|slot| applied(&self.world, *slot)).collect();
         ensure(equal, "V3", || format!("{applied:?} are applied, and {goal} is committed"))?;
-        let mut states = core.iter().filter_map(|slot| {
-            self.world.members[*slot].machine.as_ref().map(Hosted::state)
-        });
+        let mut states = core
+            .iter()
+            .filter_map(|slot| self.world.members[*slot].machine.as_ref().map(Hosted::state));
         let first = states.next();
         ensure(states.all(|state| Some(state) == first), "V3", || {
             format!("all have applied {goal}, and their states differ")
@@ -222,7 +229,8 @@ fn led_by<H: Hosted>(world: &World<H>, core: &[usize]) -> Option<usize> {
     let term = raft(&leader)?.term();
     let follows = |slot: &usize| {
         raft(slot).is_some_and(|raft| {
-            raft.term() == term && raft.leader().map(|slot| usize::from(slot.number())) == Some(leader)
+            raft.term() == term
+                && raft.leader().map(|slot| usize::from(slot.number())) == Some(leader)
         })
     };
     let is_confirmed = raft(&leader)?.log().term_at(raft(&leader)?.commit()) == Some(term);

@@ -214,8 +214,7 @@ impl Store {
         let EntryId { term, index } = snapshot.boundary;
         let key = Key { index: index.number(), term: term.number(), digest: snapshot.digest };
         let Some(snapshots) = &self.snapshots else { return false };
-        let kept =
-            snapshots.save(key, bytes).and_then(|()| snapshots.remove_older(key)).is_ok();
+        let kept = snapshots.save(key, bytes).and_then(|()| snapshots.remove_older(key)).is_ok();
         if kept {
             self.done.push_back(Done::Stored(snapshot));
         }

@@ -9,7 +9,7 @@ use super::hash::fold;
 use super::hosted::{Answer, Hosted, Input, Said, Setup, Work};
 use super::marks::{Mark, Marks};
 use super::oracle::{Books, Change, Glance, Reference, Verdict, Violation, ensure};
-use super::process::{Came, Call, Process};
+use super::process::{Call, Came, Process};
 use super::store::{Done, Kept, Store, Task, Trouble};
 use crate::raft::Packet as Shown;
 use crate::trace::{Moment, Trace, What as Shape};
@@ -20,7 +20,7 @@ use quorate::lease::{Fence, Name, Token};
 use quorate::raft::{Read, Write};
 use quorate::replica::{Header, Output};
 use quorate::rng::Rng;
-use quorate::{Refused, Event};
+use quorate::{Event, Refused};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
@@ -348,14 +348,19 @@ impl<H: Hosted> World<H> {
                 return Err(Violation { oracle: "D1", what });
             }
         };
-        self.tell(slot, Shape::Started, || format!("starts, {} to {}", machine.raft().log().floor(), machine.raft().log().last()));
+        self.tell(slot, Shape::Started, || {
+            format!("starts, {} to {}", machine.raft().log().floor(), machine.raft().log().last())
+        });
         let before = self.books.disk(me).trail.last();
         self.books.recovered(me, &machine, &found.attempted, name)?;
         if self.books.disk(me).trail.last() > before {
             self.marks.hit(Mark::MoreThanDurable);
         }
-        if name.is_some_and(|name| found.writes.iter().all(|(write, _)| !matches!(write, Write::Rebase { snapshot, .. } if *snapshot == name)))
-        {
+        if name.is_some_and(|name| {
+            found.writes.iter().all(
+                |(write, _)| !matches!(write, Write::Rebase { snapshot, .. } if *snapshot == name),
+            )
+        }) {
             self.marks.hit(Mark::SnapshotAhead);
         }
         self.members[me].machine = Some(machine);
@@ -512,7 +517,12 @@ impl<H: Hosted> World<H> {
                         if let (Change::Rebase(_, _, trail), true) = (&mut change, rebase) {
                             *trail = self.books.trail(me).clone();
                         }
-                        self.effects.push(Effect::Disk(Task::Write { receipt, record, rebase, change }));
+                        self.effects.push(Effect::Disk(Task::Write {
+                            receipt,
+                            record,
+                            rebase,
+                            change,
+                        }));
                     }
                 }
                 Output::Send { to, header } => {
@@ -525,7 +535,11 @@ impl<H: Hosted> World<H> {
                 Output::Store { snapshot } => {
                     let bytes = machine.bytes_of(&snapshot).to_vec();
                     self.books.snapshot(me, snapshot)?;
-                    self.reference.snapshot::<H>(&snapshot, &bytes, self.books.committed_after(0))?;
+                    self.reference.snapshot::<H>(
+                        &snapshot,
+                        &bytes,
+                        self.books.committed_after(0),
+                    )?;
                     self.effects.push(Effect::Disk(Task::Snapshot(snapshot, bytes)));
                 }
                 Output::Submitted { first, .. } => {
@@ -557,7 +571,8 @@ impl<H: Hosted> World<H> {
     }
 
     fn answer_applied(&mut self, me: usize, index: Index) -> Verdict {
-        while let Some((_, asked)) = next_if(&mut self.members[me].waiting, |(at, _)| *at <= index) {
+        while let Some((_, asked)) = next_if(&mut self.members[me].waiting, |(at, _)| *at <= index)
+        {
             let Some((client, sequence)) = asked.session else {
                 self.counts.ended += 1;
                 continue;
@@ -665,9 +680,8 @@ impl<H: Hosted> World<H> {
             Content::Request(attempt, what, work) => {
                 self.request(action, lane, from, (*attempt, *what), work.as_ref())
             }
-            Content::Reply(attempt, reply) => self.with_process(lane, |process, at| {
-                process.hear(at, from, *attempt, reply.clone())
-            }),
+            Content::Reply(attempt, reply) => self
+                .with_process(lane, |process, at| process.hear(at, from, *attempt, reply.clone())),
         }
     }
 
@@ -722,8 +736,7 @@ impl<H: Hosted> World<H> {
 
     fn propose(&mut self, action: &Action, slot: u8, count: u8) -> Verdict {
         let first = self.proposal;
-        let requests: Vec<_> =
-            (first..first + u64::from(count)).filter_map(H::numbered).collect();
+        let requests: Vec<_> = (first..first + u64::from(count)).filter_map(H::numbered).collect();
         if requests.is_empty() {
             return Ok(());
         }
@@ -838,11 +851,7 @@ impl<H: Hosted> World<H> {
     }
 
     /// Lets a client take a step, and sees to what came of it.
-    fn with_process(
-        &mut self,
-        lane: u8,
-        step: impl FnOnce(&mut Process, u64) -> Came,
-    ) -> Verdict {
+    fn with_process(&mut self, lane: u8, step: impl FnOnce(&mut Process, u64) -> Came) -> Verdict {
         let place = usize::from(lane) - self.members.len();
         let came = step(&mut self.processes[place], self.now);
         self.counts.events += 1;
@@ -916,7 +925,9 @@ impl<H: Hosted> World<H> {
                     self.tell(slot, Shape::Written, || format!("writes {record}"));
                 }
                 Output::Store { snapshot } => {
-                    self.tell(slot, Shape::Written, || format!("stores snapshot {}", snapshot.boundary));
+                    self.tell(slot, Shape::Written, || {
+                        format!("stores snapshot {}", snapshot.boundary)
+                    });
                 }
                 Output::Send { .. } => {}
                 told => self.tell(slot, Shape::Note, || format!("says {told:?}")),

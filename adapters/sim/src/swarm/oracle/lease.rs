@@ -62,12 +62,13 @@ impl Leases {
             ) => {
                 let token_is_place = token == Token::new(at.entry.index);
                 let last = self.grants.get(&scope);
-                ensure(token_is_place && last.is_none_or(|last| last.token < token), "LS2", || {
-                    format!("{scope} is granted with token {token} at {}", at.entry)
-                })?;
-                let is_free = |last: &Grant| {
-                    last.released || now >= last.expires_at.after(LEASES.guard)
-                };
+                ensure(
+                    token_is_place && last.is_none_or(|last| last.token < token),
+                    "LS2",
+                    || format!("{scope} is granted with token {token} at {}", at.entry),
+                )?;
+                let is_free =
+                    |last: &Grant| last.released || now >= last.expires_at.after(LEASES.guard);
                 ensure(last.is_none_or(is_free), "LS1", || {
                     format!("{scope} is granted at {now:?}, but {last:?}")
                 })?;
@@ -83,9 +84,8 @@ impl Leases {
                 lease::Response::Granted { expires_at, duration, .. },
             ) => {
                 let last = self.grants.get_mut(&scope);
-                let held = last.filter(|last| {
-                    last.token == token && !last.released && now < last.expires_at
-                });
+                let held = last
+                    .filter(|last| last.token == token && !last.released && now < last.expires_at);
                 let Some(held) = held else {
                     let grant = self.grants.get(&scope);
                     return ensure(false, "LS1", || {
@@ -115,7 +115,9 @@ impl Leases {
                     grant.token == token && !grant.released && now < grant.expires_at
                 });
                 ensure(is_so, "LS1", || {
-                    format!("{scope} is refused as held until {expires_at:?} at {now:?}, but {grant:?}")
+                    format!(
+                        "{scope} is refused as held until {expires_at:?} at {now:?}, but {grant:?}"
+                    )
                 })?;
             }
             (

@@ -160,7 +160,9 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
                     let change = self.wrote(slot, before, machine, now, write)?;
                     changes.push(change);
                 }
-                Output::Send { to, header } => self.sent(slot, to.iter().next(), &header.message)?,
+                Output::Send { to, header } => {
+                    self.sent(slot, to.iter().next(), &header.message)?
+                }
                 Output::Leading => self.elected(slot, after.term)?,
                 Output::Following { .. } => self.members[slot].reads.clear(),
                 Output::Reading { read } => {
@@ -175,7 +177,10 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
             format!("n{slot}'s commit fell from {} to {}", before.commit, after.commit)
         })?;
         ensure(after.commit <= after.last.index, "R6", || {
-            format!("n{slot} holds entries up to {} and calls {} committed", after.last, after.commit)
+            format!(
+                "n{slot} holds entries up to {} and calls {} committed",
+                after.last, after.commit
+            )
         })?;
         ensure(after.term >= before.term, "R8", || format!("n{slot}'s term fell"))?;
         if after.commit > before.commit {
@@ -187,9 +192,11 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
         ensure(was <= clock, "C5", || format!("n{slot}'s clock fell from {was:?} to {clock:?}"))?;
         let limits = raft.config().limits;
         let held = after.last.index.above(after.floor.index);
-        ensure(held <= limits.entries as u64 && raft.log().runs().len() <= limits.runs, "Q1", || {
-            format!("n{slot} holds {held} entries in {} runs", raft.log().runs().len())
-        })
+        ensure(
+            held <= limits.entries as u64 && raft.log().runs().len() <= limits.runs,
+            "Q1",
+            || format!("n{slot} holds {held} entries in {} runs", raft.log().runs().len()),
+        )
     }
 
     /// The log was compacted, or a snapshot took its place.
@@ -263,7 +270,9 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
             if let Err(other) = self.canon.note(id, link, stamp) {
                 return Err(super::Violation {
                     oracle: "R3",
-                    what: format!("n{slot} holds another {id} ({link:x}) than was made ({other:x})"),
+                    what: format!(
+                        "n{slot} holds another {id} ({link:x}) than was made ({other:x})"
+                    ),
                 });
             }
             if is_new {
@@ -368,7 +377,9 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
             let here = self.members[slot].trail.at(index);
             match self.canon.committed(index) {
                 Some(link) => ensure(here == Some(link), "R5", || {
-                    format!("n{slot} calls another entry {index} committed: {here:x?}, not {link:x}")
+                    format!(
+                        "n{slot} calls another entry {index} committed: {here:x?}, not {link:x}"
+                    )
                 })?,
                 None => {
                     let Some(link) = here else { break };
@@ -402,7 +413,8 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
             self.entries.push(made);
         }
         // What else was made at this index will never be committed.
-        let stale: Vec<_> = self.made.range((index, 0)..(index + 1, 0)).map(|(at, _)| *at).collect();
+        let stale: Vec<_> =
+            self.made.range((index, 0)..(index + 1, 0)).map(|(at, _)| *at).collect();
         stale.iter().for_each(|at| drop(self.made.remove(at)));
         Ok(())
     }
@@ -414,9 +426,11 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
             return Ok(());
         }
         let (commit, floor) = (machine.raft().commit(), machine.raft().log().floor().index);
-        ensure(was < applied.index && floor <= applied.index && applied.index <= commit, "R6", || {
-            format!("n{slot} applied {was}, then {applied}; floor {floor}, commit {commit}")
-        })?;
+        ensure(
+            was < applied.index && floor <= applied.index && applied.index <= commit,
+            "R6",
+            || format!("n{slot} applied {was}, then {applied}; floor {floor}, commit {commit}"),
+        )?;
         let link = self.canon.link(applied);
         ensure(link == self.canon.committed(applied.index.number()), "R5", || {
             format!("n{slot} applied {applied}, which is not committed")
@@ -431,7 +445,9 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
         let reads = &mut self.members[slot].reads;
         while let Some((name, need)) = reads.front().copied().filter(|(name, _)| *name <= read) {
             ensure(applied >= need, "R11", || {
-                format!("n{slot} serves read {name:?} at {applied}; {need} was acknowledged before it")
+                format!(
+                    "n{slot} serves read {name:?} at {applied}; {need} was acknowledged before it"
+                )
             })?;
             reads.pop_front();
         }
@@ -475,7 +491,9 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
         let (raft, member) = (machine.raft(), &mut self.members[slot]);
         let (floor, last) = (raft.log().floor(), raft.log().last());
         let base = self.canon.link(floor);
-        ensure(base.is_some(), "D1", || format!("n{slot} came back above {floor}, made by nobody"))?;
+        ensure(base.is_some(), "D1", || {
+            format!("n{slot} came back above {floor}, made by nobody")
+        })?;
         let mut trail = Trail::above(floor.index.number(), base.unwrap_or(Canon::ROOT));
         let first = floor.index.next();
         for (place, entry) in machine.entries(first, last.index).iter().enumerate() {

@@ -82,12 +82,7 @@ impl Reference {
     pub fn new(limits: Limits) -> Self {
         let (vault, limit) = (Vault::new(limits), limits.within().sessions);
         let newest = Fold { at: 0, vault, sessions: BTreeMap::new(), limit };
-        Self {
-            behind: newest.clone(),
-            newest,
-            answers: BTreeMap::new(),
-            leases: Leases::default(),
-        }
+        Self { behind: newest.clone(), newest, answers: BTreeMap::new(), leases: Leases::default() }
     }
 
     /// Folds in what was committed since, and checks what becomes of the leases.

@@ -1,8 +1,8 @@
 //! What a member holds, as the oracles write it down: a chain of numbers, one for each entry, in
 //! which each stands for its entry and everything before it.
 
-use quorate::id::{EntryId, Slot, Term};
 use quorate::hlc::Stamp;
+use quorate::id::{EntryId, Slot, Term};
 use std::collections::VecDeque;
 
 /// The entries of one log from its floor on.
