@@ -15,11 +15,11 @@ use super::world::{Packet, World};
 use quorate::lease::holder;
 use quorate::rng::Rng;
 use quorate::time::Span;
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 /// Something that is due at a moment.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Due {
     /// A packet, by its place among those on their way; or a damaged copy of it.
     Packet(u32),
@@ -43,6 +43,40 @@ pub(super) enum Due {
     Unreachable(u8, u8),
 }
 
+/// When something is due: the earliest first, and of two at once the one that was planned first.
+#[derive(Clone, Copy, Debug)]
+struct Planned {
+    /// The moment, and below it the number of the plan.
+    key: u128,
+    due: Due,
+}
+
+impl Planned {
+    const fn at(self) -> u64 {
+        (self.key >> 64) as u64
+    }
+}
+
+impl PartialEq for Planned {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Planned {}
+
+impl PartialOrd for Planned {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Planned {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.key.cmp(&self.key)
+    }
+}
+
 /// A run under way.
 pub struct Schedule<H: Hosted> {
     /// What is run.
@@ -53,7 +87,7 @@ pub struct Schedule<H: Hosted> {
     pub actions: Option<Vec<Action>>,
     pub(super) rng: Rng,
     pub(super) now: u64,
-    queue: BinaryHeap<Reverse<(u64, u64, Due)>>,
+    queue: BinaryHeap<Planned>,
     order: u64,
     actions_made: u64,
     flights: Vec<Option<Packet<H::Entry>>>,
@@ -139,7 +173,8 @@ impl<H: Hosted> Schedule<H> {
 
     pub(super) fn push(&mut self, at: u64, due: Due) {
         self.order += 1;
-        self.queue.push(Reverse((at, self.order, due)));
+        let key = u128::from(at) << 64 | u128::from(self.order);
+        self.queue.push(Planned { key, due });
     }
 
     /// A time whose mean is this: mostly less, at times much more.
@@ -167,12 +202,19 @@ impl<H: Hosted> Schedule<H> {
         events: u64,
         mut over: impl FnMut(&World<H>) -> bool,
     ) -> Verdict {
-        while let Some(Reverse((at, _, due))) = self.queue.peek().copied() {
+        while let Some(planned) = self.queue.peek().copied() {
+            let (at, due) = (planned.at(), planned.due);
             if at > until || self.world.counts.events >= events || over(&self.world) {
                 break;
             }
             self.queue.pop();
             self.now = self.now.max(at);
+            // A tick that was planned before an earlier one is not meant any more.
+            if let Due::Tick(lane) = due
+                && self.ticks[usize::from(lane)] != at
+            {
+                continue;
+            }
             self.happen(due)?;
         }
         Ok(())
@@ -225,7 +267,12 @@ impl<H: Hosted> Schedule<H> {
             return;
         }
         for (of, due) in std::mem::take(&mut self.slept) {
-            if of == lane { self.push(self.now, due) } else { self.slept.push((of, due)) }
+            if of == lane {
+                self.push(self.now, due);
+                if let Due::Tick(_) = due {
+                    self.ticks[lane] = self.now;
+                }
+            } else { self.slept.push((of, due)) }
         }
     }
 
@@ -309,8 +356,9 @@ impl<H: Hosted> Schedule<H> {
         if let Some(at) = self.world.deadline(lane)
             && at < self.ticks[place]
         {
+            let at = at.max(self.now);
             self.ticks[place] = at;
-            self.push(at.max(self.now), Due::Tick(lane));
+            self.push(at, Due::Tick(lane));
         }
     }
 
@@ -455,11 +503,11 @@ impl<H: Hosted> Schedule<H> {
 
     /// Somebody wants something.
     fn load(&mut self, load: u8) -> Verdict {
-        let wait = self.mean(self.options.load);
-        self.push(self.now + wait + 1, Due::Load(load));
         if !self.is_loaded {
             return Ok(());
         }
+        let wait = self.mean(self.options.load);
+        self.push(self.now + wait + 1, Due::Load(load));
         if self.world.processes.is_empty() {
             return self.propose();
         }
