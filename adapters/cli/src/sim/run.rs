@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use quorate_sim::swarm::marks::{Mark, Marks};
+use quorate_sim::swarm::Shrunk;
 use quorate_sim::swarm::run::{self, Plan, Report};
 use quorate_sim::swarm::world::Counts;
 use std::process::ExitCode;
@@ -23,6 +24,12 @@ pub(crate) struct Run {
     /// How many seeds to run at a time; as many as there are processors unless told.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// Where the story and the picture of a failure are written.
+    #[arg(long, value_name = "FOLDER", default_value = "sim-failures")]
+    out: std::path::PathBuf,
+    /// Leave a failing run as long as it is.
+    #[arg(long)]
+    no_shrink: bool,
     /// Tell the story of the run: for one seed.
     #[arg(long)]
     story: bool,
@@ -158,6 +165,9 @@ impl Run {
         if let Some(cpu) = cpu_seconds() {
             println!("cpu={cpu:.2} seconds");
         }
+        if !self.no_shrink {
+            self.tell_shrunk(&run::shrink(seed, plan, violation), seed);
+        }
         let events = plan.events;
         let replay = format!(
             "quorate sim run --machine {machine} --seeds {seed}..{} --events {events}",
@@ -165,6 +175,23 @@ impl Run {
         );
         println!("sim: failed seed={seed} oracle={} replay: {replay}", violation.oracle);
         ExitCode::from(1)
+    }
+}
+
+impl Run {
+    /// Writes the story and the picture of a run that was made short.
+    fn tell_shrunk(&self, shrunk: &Shrunk, seed: u64) {
+        let name = format!("{}-{seed}", self.machine.name());
+        let (story, picture) =
+            (self.out.join(format!("{name}.txt")), self.out.join(format!("{name}.html")));
+        let written = std::fs::create_dir_all(&self.out)
+            .and_then(|()| std::fs::write(&story, shrunk.trace.to_string()))
+            .and_then(|()| std::fs::write(&picture, quorate_sim::picture::draw(&shrunk.trace)));
+        match written {
+            Ok(()) => println!("written     {} and {}", story.display(), picture.display()),
+            Err(error) => crate::output::tell(&format!("cannot write the story: {error}")),
+        }
+        println!("sim: shrunk events={}", shrunk.actions.len());
     }
 }
 

@@ -66,7 +66,7 @@ const KINDS: [Kind; 14] = [
 ];
 
 impl<H: Hosted> Schedule<H> {
-    /// Puts the first fault of each kind in the queue, and makes some clocks wrong from the start.
+    /// Puts the first fault of each kind in the queue.
     pub(super) fn plan_faults(&mut self) {
         for (kind, (rate, _)) in KINDS.iter().enumerate() {
             let rate = rate(&self.options);
@@ -75,12 +75,6 @@ impl<H: Hosted> Schedule<H> {
                 self.push(at, Due::Fault(kind as u8));
             }
         }
-        let members = self.world.members.len();
-        let clockless = self.options.clockless as usize;
-        for member in &mut self.world.members[members - clockless..] {
-            member.clocks.has_wall = false;
-        }
-        self.world.is_wild = self.options.wild + self.options.clockless > 0;
     }
 
     /// A fault is due: it happens, and the next is put in the queue.

@@ -14,10 +14,13 @@ mod process;
 mod quiet;
 pub mod run;
 mod schedule;
+mod script;
 mod settle;
+mod shrink;
 mod store;
 pub mod vault;
 pub mod world;
 
 pub use bare::Bare;
 pub use schedule::Schedule;
+pub use shrink::Shrunk;

@@ -9,6 +9,7 @@ use super::oracle::Violation;
 use super::schedule::Schedule;
 use super::vault::Vault;
 use super::world::Counts;
+use super::shrink::{Shrunk, shrink as shrink_machine};
 use crate::trace::Trace;
 use quorate::replica::Replica;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,6 +53,8 @@ pub struct Report {
     pub span: u64,
     /// Every action, if they were kept.
     pub actions: Vec<Action>,
+    /// How many of them happened before everything was mended.
+    pub faulty: usize,
     /// The story, if it was told.
     pub trace: Option<Trace>,
 }
@@ -71,15 +74,17 @@ fn run_machine<H: Hosted>(seed: u64, plan: &Plan) -> Report {
         schedule.actions = Some(Vec::new());
         schedule.world.trace = Some(Trace {
             title: format!("seed {seed}: {options}"),
-            lanes: lanes(&schedule),
+            lanes: lanes_of(&schedule.world),
             moments: Vec::new(),
         });
     }
     let _quiet = super::quiet::Quiet::begin();
+    let mut faulty = None;
     let ran = catch_unwind(AssertUnwindSafe(|| {
         // A group that is gone makes no events.
         let is_gone = |world: &super::world::World<H>| world.members.iter().all(|m| m.is_lost);
         schedule.run(u64::MAX, plan.events, is_gone)?;
+        faulty = schedule.actions.as_ref().map(Vec::len);
         schedule.settle()?;
         super::linear::check(&schedule.world.processes)
     }));
@@ -97,14 +102,29 @@ fn run_machine<H: Hosted>(seed: u64, plan: &Plan) -> Report {
         hash: world.hash,
         span: world.now(),
         trace: world.trace.take(),
+        faulty: faulty.or(schedule.actions.as_ref().map(Vec::len)).unwrap_or(0),
         actions: schedule.actions.take().unwrap_or_default(),
     }
 }
 
-fn lanes<H: Hosted>(schedule: &Schedule<H>) -> Vec<String> {
-    let members = (0..schedule.world.members.len()).map(|slot| format!("n{slot}"));
-    let clients = (0..schedule.world.processes.len()).map(|client| format!("c{client}"));
+/// The names of a world's lanes.
+pub(super) fn lanes_of<H: Hosted>(world: &super::world::World<H>) -> Vec<String> {
+    let members = (0..world.members.len()).map(|slot| format!("n{slot}"));
+    let clients = (0..world.processes.len()).map(|client| format!("c{client}"));
     members.chain(clients).collect()
+}
+
+/// Runs a seed that breaks a promise again, and makes the run short.
+pub fn shrink(seed: u64, plan: &Plan, violation: &Violation) -> Shrunk {
+    let told = run(seed, &Plan { is_told: true, ..*plan });
+    let actions = &told.actions[..told.faulty];
+    let _quiet = super::quiet::Quiet::begin();
+    match plan.machine {
+        Machine::Raft => shrink_machine::<Bare>(seed, &told.options, violation.oracle, actions),
+        Machine::Replica => {
+            shrink_machine::<Replica<Vault>>(seed, &told.options, violation.oracle, actions)
+        }
+    }
 }
 
 /// What a panic says.

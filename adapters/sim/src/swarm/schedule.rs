@@ -117,16 +117,55 @@ pub struct Schedule<H: Hosted> {
 }
 
 impl<H: Hosted> Schedule<H> {
-    /// The run of a seed, with nobody started yet.
-    pub fn new(seed: u64, options: Options) -> Self {
+    /// The group and the clients of a seed, with nobody started yet.
+    pub(super) fn world_of(seed: u64, options: &Options) -> World<H> {
         let setup = options.setup(seed);
         let guard = super::vault::LEASES.guard;
         let margin = holder::Config::beside(guard, Span::micros(options.max_offset));
         let clients = if H::numbered(0).is_some() { 0 } else { options.clients as u8 };
-        let world = World::new(setup, clients, options.segment, margin);
+        let mut world = World::new(setup, clients, options.segment, margin);
+        let right = world.members.len() - options.clockless as usize;
+        world.members[right..].iter_mut().for_each(|member| member.clocks.has_wall = false);
+        world.is_wild = options.wild + options.clockless > 0;
+        world
+    }
+
+    /// The run of a seed, with nobody started yet.
+    pub fn new(seed: u64, options: Options) -> Self {
+        let world = Self::world_of(seed, &options);
+        let mut schedule = Self::beside(world, seed, options);
+        for slot in 0..schedule.world.members.len() as u8 {
+            let at = schedule.rng.below(schedule.options.timeout);
+            schedule.start_is_due[usize::from(slot)] = true;
+            schedule.push(at, Due::Start(slot));
+        }
+        schedule.plan_load();
+        schedule.plan_faults();
+        schedule
+    }
+
+    /// What follows on a world in which something has happened: nothing is on its way.
+    pub(super) fn going_on(world: World<H>, seed: u64, options: Options) -> Self {
+        let mut schedule = Self::beside(world, seed, options);
+        schedule.now = schedule.world.now();
+        schedule.plan_load();
+        for lane in 0..schedule.lanes() as u8 {
+            schedule.follow(lane);
+        }
+        schedule
+    }
+
+    fn plan_load(&mut self) {
+        for load in 0..self.world.processes.len().max(1) as u8 {
+            let at = self.now + self.options.timeout + self.mean(self.options.load);
+            self.push(at, Due::Load(load));
+        }
+    }
+
+    fn beside(world: World<H>, seed: u64, options: Options) -> Self {
         let lanes = world.members.len() + world.processes.len();
         let members = world.members.len();
-        let mut schedule = Self {
+        Self {
             world,
             options,
             actions: None,
@@ -152,19 +191,7 @@ impl<H: Hosted> Schedule<H> {
             is_safety: true,
             is_loaded: true,
             value: 0,
-        };
-        for slot in 0..members as u8 {
-            let at = schedule.rng.below(schedule.options.timeout);
-            schedule.start_is_due[usize::from(slot)] = true;
-            schedule.push(at, Due::Start(slot));
         }
-        let loads = if clients == 0 { 1 } else { clients };
-        for load in 0..loads {
-            let at = schedule.options.timeout + schedule.mean(schedule.options.load);
-            schedule.push(at, Due::Load(load));
-        }
-        schedule.plan_faults();
-        schedule
     }
 
     pub(super) fn lanes(&self) -> usize {

@@ -1,0 +1,85 @@
+//! A run from its list of actions, with nothing drawn: the same list is the same run, and a list
+//! with some left out is another.
+//!
+//! A packet is known by what made it. If that was left out, or made something else, whatever the
+//! rest of the list does with the packet does not happen, or happens to the other one.
+
+use super::action::{Act, Action, PacketId};
+use super::hosted::Hosted;
+use super::options::Options;
+use super::oracle::Violation;
+use super::schedule::Schedule;
+use super::world::{Packet, World};
+use std::collections::HashMap;
+
+/// What must still go wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sought<'a> {
+    /// This promise is broken while the actions happen, or by the history that they leave.
+    During(&'a str),
+    /// This one is broken by the group that they leave, once everything is mended.
+    After(&'a str),
+}
+
+impl<'a> Sought<'a> {
+    /// Where a promise is broken, if it is.
+    pub(super) fn of(oracle: &'a str) -> Self {
+        if oracle.starts_with('V') { Self::After(oracle) } else { Self::During(oracle) }
+    }
+
+    const fn oracle(self) -> &'a str {
+        match self {
+            Self::During(oracle) | Self::After(oracle) => oracle,
+        }
+    }
+}
+
+/// Runs a list of actions on a world. Returns the promise that was broken, and how many actions had
+/// happened by then.
+pub(super) fn play<H: Hosted>(
+    mut world: World<H>,
+    (seed, options): (u64, &Options),
+    actions: &[Action],
+    sought: Sought<'_>,
+) -> (World<H>, Option<Violation>, usize) {
+    let mut packets: HashMap<PacketId, Packet<H::Entry>> = HashMap::new();
+    for (place, action) in actions.iter().enumerate() {
+        let packet = match action.act {
+            Act::Deliver(id) | Act::Corrupt(id, _) => match packets.get(&id) {
+                Some(packet) => Some(packet.clone()),
+                None => continue,
+            },
+            _ => None,
+        };
+        let verdict = world.act(action, packet.as_ref());
+        for packet in world.sent.drain(..) {
+            packets.insert(packet.id, packet);
+        }
+        if let Err(violation) = verdict {
+            return (world, Some(violation), place + 1);
+        }
+    }
+    let end = actions.len();
+    match sought {
+        Sought::During(_) => {
+            let violation = super::linear::check(&world.processes).err();
+            (world, violation, end)
+        }
+        Sought::After(_) => {
+            let mut schedule = Schedule::going_on(world, seed, options.clone());
+            let violation = schedule.settle().err();
+            (schedule.world, violation, end)
+        }
+    }
+}
+
+/// Whether a list of actions still breaks the promise.
+pub(super) fn breaks<H: Hosted>(
+    (seed, options): (u64, &Options),
+    actions: &[Action],
+    sought: Sought<'_>,
+) -> Option<usize> {
+    let world = Schedule::<H>::world_of(seed, options);
+    let (_, violation, end) = play(world, (seed, options), actions, sought);
+    violation.filter(|violation| violation.oracle == sought.oracle()).map(|_| end)
+}

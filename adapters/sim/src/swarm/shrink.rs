@@ -1,0 +1,152 @@
+//! From a run that breaks a promise to a short one that breaks the same (Zeller and Hildebrandt,
+//! *Simplifying and isolating failure-inducing input*, TSE 2002).
+//!
+//! Actions are left out in pieces, large ones first, as long as the promise is still broken. Since
+//! packets are known by what made them, what depends on something that was left out goes with it.
+
+use super::action::{Act, Action};
+use super::hosted::Hosted;
+use super::options::Options;
+use super::script::{Sought, breaks, play};
+use super::schedule::Schedule;
+use crate::trace::Trace;
+
+/// A run that was made short.
+#[derive(Clone, Debug)]
+pub struct Shrunk {
+    /// What is left of it.
+    pub actions: Vec<Action>,
+    /// The story of that.
+    pub trace: Trace,
+}
+
+/// How many actions may be played in all: about half a minute's worth.
+const BUDGET: usize = 25_000_000;
+
+/// A list that still breaks a promise, and what may still be spent on making it shorter.
+struct Search<'a> {
+    seed: u64,
+    options: &'a Options,
+    sought: Sought<'a>,
+    actions: Vec<Action>,
+    left: usize,
+}
+
+impl Search<'_> {
+    /// Takes a shorter list if it breaks the promise too.
+    fn try_out<H: Hosted>(&mut self, shorter: Vec<Action>) -> bool {
+        // What settles after the actions is as long as many of them.
+        let cost = shorter.len() + if matches!(self.sought, Sought::After(_)) { 20_000 } else { 50 };
+        self.left = self.left.saturating_sub(cost);
+        match breaks::<H>((self.seed, self.options), &shorter, self.sought) {
+            Some(end) => {
+                self.actions = shorter;
+                self.actions.truncate(end);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Leaves out whatever is of a kind.
+    fn without<H: Hosted>(&mut self, is_of_a_kind: impl Fn(&Act) -> bool) {
+        let kept: Vec<_> =
+            self.actions.iter().filter(|action| !is_of_a_kind(&action.act)).cloned().collect();
+        if kept.len() < self.actions.len() {
+            self.try_out::<H>(kept);
+        }
+    }
+
+    /// Leaves out pieces of a length, from the end to the beginning.
+    fn in_pieces<H: Hosted>(&mut self, length: usize) -> bool {
+        let before = self.actions.len();
+        let mut end = self.actions.len();
+        while end > 0 && self.left > 0 {
+            end = end.min(self.actions.len());
+            let start = end.saturating_sub(length);
+            let mut shorter = self.actions[..start].to_vec();
+            shorter.extend_from_slice(&self.actions[end..]);
+            self.try_out::<H>(shorter);
+            end = start;
+        }
+        self.actions.len() < before
+    }
+}
+
+/// Makes a run that breaks a promise short.
+pub(super) fn shrink<H: Hosted>(
+    seed: u64,
+    options: &Options,
+    oracle: &str,
+    actions: &[Action],
+) -> Shrunk {
+    let sought = Sought::of(oracle);
+    let mut search = Search { seed, options, sought, actions: actions.to_vec(), left: BUDGET };
+    if search.try_out::<H>(actions.to_vec()) {
+        search.without::<H>(|act| {
+            matches!(act, Act::Corrupt(..) | Act::Mark(_) | Act::Rate(..) | Act::Unreachable(..))
+        });
+        search.without::<H>(|act| matches!(act, Act::Step(..) | Act::Freeze(..)));
+        search.without::<H>(|act| matches!(act, Act::Rot(..) | Act::Lose(_) | Act::StepDown(_)));
+        search.without::<H>(|act| matches!(act, Act::Read(_)));
+        for lane in 0..16 {
+            search.without::<H>(|act| is_in_lane(act, lane));
+        }
+        let mut length = search.actions.len().next_power_of_two() / 2;
+        while search.left > 0 && length > 0 {
+            let shrank = search.in_pieces::<H>(length);
+            // Once single ones are left out, others may have become needless.
+            if length > 1 || !shrank {
+                length = if length > 64 { length / 4 } else { length / 2 };
+            }
+        }
+        plainly::<H>(&mut search);
+    }
+    let mut world = Schedule::<H>::world_of(seed, options);
+    let lanes = super::run::lanes_of(&world);
+    let (left, of) = (search.actions.len(), actions.len());
+    let title = format!("seed {seed} breaks {oracle}: {left} of {of} actions. {options}");
+    world.trace = Some(Trace { title, lanes, moments: Vec::new() });
+    let (mut world, violation, _) = play(world, (seed, options), &search.actions, sought);
+    if let Some(violation) = violation {
+        world.tell(0, crate::trace::What::Violation, || violation.to_string());
+    }
+    Shrunk { actions: search.actions, trace: world.trace.take().unwrap_or_default() }
+}
+
+/// Performs outputs in the order in which they were said, and dies between two, only where that
+/// matters.
+fn plainly<H: Hosted>(search: &mut Search<'_>) {
+    for place in 0..search.actions.len() {
+        if search.left == 0 || place >= search.actions.len() {
+            return;
+        }
+        if search.actions[place].cut.is_some() {
+            let mut plainer = search.actions.clone();
+            plainer[place].cut = None;
+            search.try_out::<H>(plainer);
+        }
+    }
+}
+
+const fn is_in_lane(act: &Act, lane: u8) -> bool {
+    match *act {
+        Act::Deliver(id) | Act::Corrupt(id, _) => id.to == lane,
+        Act::Tick(of)
+        | Act::Disk(of, ..)
+        | Act::Confirm(of)
+        | Act::Propose(of, _)
+        | Act::Read(of)
+        | Act::StepDown(of)
+        | Act::Mark(of)
+        | Act::Call(of, _)
+        | Act::Unreachable(of, _)
+        | Act::Crash(of, _)
+        | Act::Start(of)
+        | Act::Rot(of, _)
+        | Act::Lose(of)
+        | Act::Step(of, _)
+        | Act::Freeze(of, _)
+        | Act::Rate(of, _) => of == lane,
+    }
+}
