@@ -1,8 +1,8 @@
 //! `quorate sim run`: seeds, with every oracle on.
 
 use clap::{Args, ValueEnum};
-use quorate_sim::swarm::marks::{Mark, Marks};
 use quorate_sim::swarm::Shrunk;
+use quorate_sim::swarm::marks::{Mark, Marks};
 use quorate_sim::swarm::run::{self, Plan, Report};
 use quorate_sim::swarm::world::Counts;
 use std::process::ExitCode;

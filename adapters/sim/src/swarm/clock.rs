@@ -30,6 +30,11 @@ impl Clocks {
         Self { shown, since: 0, rate: 1_000_000, ahead: 0, frozen: None, has_wall: true }
     }
 
+    /// What a right civil clock shows at a true time.
+    pub const fn civil(at: u64) -> u64 {
+        EPOCH as u64 + at
+    }
+
     /// What the clocks show at a true time.
     pub fn show(&self, at: u64) -> Now {
         let mono = Instant::from_micros(self.mono(at));

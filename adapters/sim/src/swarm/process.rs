@@ -87,6 +87,8 @@ pub struct Process {
     /// The scope that the holder is about, and the request under way.
     pub scope: Option<Name>,
     request: Option<holder::Request>,
+    /// What the clock showed when that was sent.
+    asked_at: Instant,
     /// A lease that is over and should be given back.
     over: Option<Token>,
     /// The last token that it held, to be shown to fences even when it is over.
@@ -103,8 +105,9 @@ pub struct Process {
 pub struct Came {
     /// What is to be sent.
     pub sent: Option<Attempt>,
-    /// The lease that is held from now on, and until when on the client's clock.
-    pub held: Option<(Name, Token, Instant)>,
+    /// The scope that is held from now on: until when on the client's clock, and until when at most
+    /// by what was granted for how long after it was asked.
+    pub held: Option<(Name, Instant, Instant)>,
     /// How a request ended.
     pub outcome: Option<Outcome<Answer>>,
 }
@@ -127,6 +130,7 @@ impl Process {
             clocks: Clocks::starting_at(seed % 1_000_000),
             scope: None,
             request: None,
+            asked_at: Instant::ORIGIN,
             over: None,
             token: None,
             seen: [0; 8],
@@ -186,7 +190,7 @@ impl Process {
         }
         for output in out {
             if let holder::Output::AcquireNow { request } = output {
-                self.request = Some(request);
+                (self.request, self.asked_at) = (Some(request), now.mono);
             }
         }
         self.scope = Some(scope);
@@ -284,7 +288,9 @@ impl Process {
         let held = self.holder.held().map(|(token, _)| token);
         match (*response, request, held) {
             (lease::Response::Granted { token, duration, .. }, Some(request), _) => {
+                let most = self.asked_at.after(duration);
                 self.hold(at, holder::Input::Granted { request, token, duration }, came);
+                came.held = came.held.map(|(scope, until, _)| (scope, until, most));
             }
             (lease::Response::NotHeld | lease::Response::Expired { .. }, Some(_), Some(token)) => {
                 self.hold(at, holder::Input::NotHeld { token }, came);
@@ -302,13 +308,14 @@ impl Process {
             match output {
                 holder::Output::Held { token, until } => {
                     if let Some(scope) = self.scope {
-                        came.held = Some((scope, token, until));
+                        came.held = Some((scope, until, until));
                         self.token = Some((scope, token));
                     }
                 }
                 holder::Output::Lost { token } => self.over = Some(token),
                 holder::Output::RenewNow { token, request } if !self.is_busy => {
                     if let Some(scope) = self.scope {
+                        self.asked_at = self.clocks.show(at).mono;
                         self.request = Some(request);
                         let command = lease::Command::Renew { scope, token };
                         self.ask(at, &Work::Command(Command::Lease(command)), came);

@@ -7,9 +7,9 @@ use super::marks::Marks;
 use super::options::Options;
 use super::oracle::Violation;
 use super::schedule::Schedule;
+use super::shrink::{Shrunk, shrink as shrink_machine};
 use super::vault::Vault;
 use super::world::Counts;
-use super::shrink::{Shrunk, shrink as shrink_machine};
 use crate::trace::Trace;
 use quorate::replica::Replica;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -60,11 +60,29 @@ pub struct Report {
 }
 
 /// Runs a seed.
+///
+/// One seed in so many is run twice, and must be the same both times.
 pub fn run(seed: u64, plan: &Plan) -> Report {
-    match plan.machine {
+    let once = || match plan.machine {
         Machine::Raft => run_machine::<Bare>(seed, plan),
         Machine::Replica => run_machine::<Replica<Vault>>(seed, plan),
+    };
+    let mut report = once();
+    if seed % TWICE == 0 && !plan.is_told && report.violation.is_none() {
+        report.violation = same(&report, &once()).err();
     }
+    report
+}
+
+/// One seed in so many is run twice.
+const TWICE: u64 = 64;
+
+/// Two runs of a seed are the same.
+fn same(one: &Report, other: &Report) -> super::oracle::Verdict {
+    let (first, second) = ((one.hash, one.counts.events), (other.hash, other.counts.events));
+    super::oracle::ensure(first == second, "Q5", || {
+        format!("the seed was run twice, and was {first:x?} and then {second:x?}")
+    })
 }
 
 fn run_machine<H: Hosted>(seed: u64, plan: &Plan) -> Report {

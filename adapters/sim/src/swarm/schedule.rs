@@ -299,7 +299,9 @@ impl<H: Hosted> Schedule<H> {
                 if let Due::Tick(_) = due {
                     self.ticks[lane] = self.now;
                 }
-            } else { self.slept.push((of, due)) }
+            } else {
+                self.slept.push((of, due))
+            }
         }
     }
 

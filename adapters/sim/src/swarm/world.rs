@@ -466,10 +466,25 @@ impl<H: Hosted> World<H> {
                 self.marks.hit(Mark::CommitTwoTerms);
             }
             self.reference.advance::<H>(committed)?;
+            self.agreed_on_time(committed.len())?;
         }
         self.encode(slot, before, asked)?;
         self.perform(action, slot);
         Ok(result)
+    }
+
+    /// What was committed just now has stamps that a member with a right clock has agreed to.
+    fn agreed_on_time(&self, count: usize) -> Verdict {
+        let committed = self.books.committed_after(self.reference.at() - count as u64);
+        let offset = self.setup.max_offset.as_micros();
+        let latest = (Clocks::civil(self.now) + offset + offset / 2) / 1_000 + 1;
+        for (id, entry) in committed {
+            let millis = H::stamp(entry).map_or(0, quorate::hlc::Stamp::millis);
+            ensure(millis <= latest, "LS6", || {
+                format!("{id} is committed with a stamp {} ms ahead of all clocks", millis - latest)
+            })?;
+        }
+        Ok(())
     }
 
     fn hear_events(&mut self, slot: u8) {
@@ -864,7 +879,12 @@ impl<H: Hosted> World<H> {
             self.outcome(lane, outcome);
         }
         match came.held {
-            Some((scope, _, until)) => self.held(place, scope, until),
+            Some((scope, until, most)) => {
+                ensure(until <= most, "LS4", || {
+                    format!("client {place} holds {scope} until {until:?}, granted until {most:?}")
+                })?;
+                self.held(place, scope, until)
+            }
             None => Ok(()),
         }
     }
