@@ -2,9 +2,9 @@
 
 use clap::{Args, ValueEnum};
 use quorate_sim::swarm::Shrunk;
+use quorate_sim::swarm::counts::Counts;
 use quorate_sim::swarm::marks::{Mark, Marks};
 use quorate_sim::swarm::run::{self, Plan, Report};
-use quorate_sim::swarm::world::Counts;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;

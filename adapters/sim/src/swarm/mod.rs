@@ -3,8 +3,12 @@
 pub mod action;
 mod bare;
 mod chaos;
+mod clients;
 mod clock;
+pub mod counts;
+mod front;
 pub mod hash;
+mod host;
 pub mod hosted;
 mod linear;
 pub mod marks;
@@ -18,6 +22,7 @@ mod script;
 mod settle;
 mod shrink;
 mod store;
+mod story;
 pub mod vault;
 pub mod world;
 

@@ -2,6 +2,7 @@
 
 use super::action::Action;
 use super::bare::Bare;
+use super::counts::Counts;
 use super::hosted::Hosted;
 use super::marks::Marks;
 use super::options::Options;
@@ -9,7 +10,6 @@ use super::oracle::Violation;
 use super::schedule::Schedule;
 use super::shrink::{Shrunk, shrink as shrink_machine};
 use super::vault::Vault;
-use super::world::Counts;
 use crate::trace::Trace;
 use quorate::replica::Replica;
 use std::panic::{AssertUnwindSafe, catch_unwind};

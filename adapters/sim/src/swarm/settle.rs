@@ -198,7 +198,7 @@ impl<H: Hosted> Schedule<H> {
     fn stay_quiet(&mut self, core: &[usize], outsider: Option<usize>) -> Verdict {
         let slots = core.to_vec();
         let leader = led_by(&self.world, core);
-        let super::world::Counts { elections, messages, commits, .. } = self.world.counts;
+        let super::counts::Counts { elections, messages, commits, .. } = self.world.counts;
         let until = self.timeouts(QUIET);
         self.run(until, u64::MAX, |_| false)?;
         self.wait_until(until);
