@@ -12,7 +12,9 @@ pub struct Limits {
     /// Members of a group.
     pub members: usize,
     /// Stretches of entries of one term that the log remembers. A group can go through one leader
-    /// fewer than this without committing anything.
+    /// fewer than this without committing anything; after that a member that holds an entry of
+    /// each can lead no more, and if it holds what nobody else does, nobody can. Each leader in
+    /// vain doubles the wait for the next, up to 32 times.
     pub runs: usize,
     /// Entries that the log holds above its floor.
     pub entries: usize,
@@ -35,7 +37,7 @@ pub struct Limits {
 /// The table for servers.
 pub const SERVER: Limits = Limits {
     members: 32,
-    runs: 64,
+    runs: 1_024,
     entries: 65_536,
     batch: 1_024,
     window: 8_192,

@@ -1,4 +1,22 @@
 //! Whole runs from a seed: a group, its clients, and everything that can go wrong.
+//!
+//! The machines are the shipped ones; so is the log under them, on a disk that may do anything that
+//! a disk may do. The **schedule** draws everything that is left to chance and makes actions of it;
+//! the **world** does what an action says and draws nothing; the **oracles** look at every step. So a
+//! seed is a run, and so is a list of actions: a run that breaks a promise is made short by leaving
+//! actions out.
+//!
+//! | room | concern |
+//! |---|---|
+//! | [`options`] | what may go wrong in a run, and how often |
+//! | `schedule`, `chaos` | what happens next; the faults of networks, disks and clocks |
+//! | `settle` | the second half of a run: everything is mended, and what was promised comes true |
+//! | [`action`], [`world`], `host`, `front`, `clients` | one thing that happens, and what it does to whom |
+//! | `store`, `clock`, `process` | a member's disk, anybody's clocks, a client |
+//! | [`hosted`], [`vault`], `bare`, [`yours`] | what is run: the replica, Raft alone, or your state machine |
+//! | [`oracle`], `linear` | what must hold |
+//! | [`marks`], [`counts`] | what should happen in some run, and how often everything did |
+//! | [`run`], `script`, `shrink`, `story` | a run from a seed, from a list, made short, and told |
 
 pub mod action;
 mod bare;
@@ -25,6 +43,7 @@ mod store;
 mod story;
 pub mod vault;
 pub mod world;
+pub mod yours;
 
 pub use bare::Bare;
 pub use schedule::Schedule;

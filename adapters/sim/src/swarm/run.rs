@@ -64,8 +64,8 @@ pub struct Report {
 /// One seed in so many is run twice, and must be the same both times.
 pub fn run(seed: u64, plan: &Plan) -> Report {
     let once = || match plan.machine {
-        Machine::Raft => run_machine::<Bare>(seed, plan),
-        Machine::Replica => run_machine::<Replica<Vault>>(seed, plan),
+        Machine::Raft => run_hosted::<Bare>(seed, plan),
+        Machine::Replica => run_hosted::<Replica<Vault>>(seed, plan),
     };
     let mut report = once();
     if seed % TWICE == 0 && !plan.is_told && report.violation.is_none() {
@@ -85,7 +85,8 @@ fn same(one: &Report, other: &Report) -> super::oracle::Verdict {
     })
 }
 
-fn run_machine<H: Hosted>(seed: u64, plan: &Plan) -> Report {
+/// Runs a seed of anything that can be hosted.
+pub fn run_hosted<H: Hosted>(seed: u64, plan: &Plan) -> Report {
     let options = Options::of(seed);
     let mut schedule = Schedule::<H>::new(seed, options.clone());
     if plan.is_told {
