@@ -42,6 +42,13 @@ enum Machine {
 }
 
 impl Machine {
+    const fn of(self) -> run::Machine {
+        match self {
+            Self::Raft => run::Machine::Raft,
+            Self::Replica => run::Machine::Replica,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Raft => "raft",
@@ -81,10 +88,7 @@ impl Totals {
 
 impl Run {
     pub(crate) fn run(self) -> ExitCode {
-        let machine = match self.machine {
-            Machine::Raft => run::Machine::Raft,
-            Machine::Replica => run::Machine::Replica,
-        };
+        let machine = self.machine.of();
         let plan = Plan { machine, events: self.events, is_told: self.story };
         let start = Instant::now();
         let (totals, failed) = self.run_all(&plan);
@@ -150,10 +154,11 @@ impl Run {
         println!("messages    {}", counts.messages);
         println!("answers     {}", counts.answered + counts.ended);
         println!("cpu={cpu:.2} seconds, {seconds:.2} by the clock");
-        let hit = Mark::ALL.len() - marks.unhit().count();
-        println!("marks       {hit} of {} hit", Mark::ALL.len());
-        for mark in Mark::ALL {
-            println!("  {:>10}  {}", marks.count(*mark), mark.words());
+        let machine = self.machine.of();
+        let (all, unhit) = (Mark::of(machine).count(), marks.unhit(machine).count());
+        println!("marks       {} hit of {all}", all - unhit);
+        for mark in Mark::of(machine) {
+            println!("  {:>10}  {}", marks.count(mark), mark.words());
         }
     }
 

@@ -1,5 +1,6 @@
 //! What should happen in some run: a simulation in which it never does is vacuous.
 
+use super::run::Machine;
 use quorate::Refused;
 use quorate::client::Reply;
 use quorate::event::{Event, Ignored, SteppedDown, Stopped};
@@ -102,6 +103,19 @@ marks! {
     CasFailed = "a register does not hold what was expected",
 }
 
+impl Mark {
+    /// Whether it can happen without clients, leases and clocks that stamp: to Raft alone.
+    pub fn is_of_raft(self) -> bool {
+        self < Self::StampTooEarly
+    }
+
+    /// Those that can happen to a machine.
+    pub fn of(machine: Machine) -> impl Iterator<Item = Self> {
+        let all = Self::ALL.iter().copied();
+        all.filter(move |mark| machine == Machine::Replica || mark.is_of_raft())
+    }
+}
+
 /// Which marks were hit, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marks(Vec<u64>);
@@ -123,9 +137,9 @@ impl Marks {
         self.0[mark as usize]
     }
 
-    /// Those that never happened.
-    pub fn unhit(&self) -> impl Iterator<Item = Mark> {
-        Mark::ALL.iter().copied().filter(|mark| self.count(*mark) == 0)
+    /// Those that never happened, and can happen to a machine.
+    pub fn unhit(&self, machine: Machine) -> impl Iterator<Item = Mark> {
+        Mark::of(machine).filter(|mark| self.count(*mark) == 0)
     }
 
     /// Adds what happened in another run.

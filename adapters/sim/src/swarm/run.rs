@@ -8,7 +8,7 @@ use super::marks::Marks;
 use super::options::Options;
 use super::oracle::Violation;
 use super::schedule::Schedule;
-use super::shrink::{Shrunk, shrink as shrink_machine};
+use super::shrink::{Shrunk, shrink as shrink_actions};
 use super::vault::Vault;
 use crate::trace::Trace;
 use quorate::replica::Replica;
@@ -87,7 +87,10 @@ fn same(one: &Report, other: &Report) -> super::oracle::Verdict {
 
 /// Runs a seed of anything that can be hosted.
 pub fn run_hosted<H: Hosted>(seed: u64, plan: &Plan) -> Report {
-    let options = Options::of(seed);
+    run_with::<H>(seed, Options::of(seed), plan)
+}
+
+fn run_with<H: Hosted>(seed: u64, options: Options, plan: &Plan) -> Report {
     let mut schedule = Schedule::<H>::new(seed, options.clone());
     if plan.is_told {
         schedule.actions = Some(Vec::new());
@@ -133,17 +136,43 @@ pub(super) fn lanes_of<H: Hosted>(world: &super::world::World<H>) -> Vec<String>
     members.chain(clients).collect()
 }
 
-/// Runs a seed that breaks a promise again, and makes the run short.
+/// Finds the shortest run that breaks the same promise: it begins with the run of the seed, or with
+/// one of a small group if there is one nearby, and leaves out what is not needed.
 pub fn shrink(seed: u64, plan: &Plan, violation: &Violation) -> Shrunk {
-    let told = run(seed, &Plan { is_told: true, ..*plan });
-    let actions = &told.actions[..told.faulty];
-    let _quiet = super::quiet::Quiet::begin();
     match plan.machine {
-        Machine::Raft => shrink_machine::<Bare>(seed, &told.options, violation.oracle, actions),
-        Machine::Replica => {
-            shrink_machine::<Replica<Vault>>(seed, &told.options, violation.oracle, actions)
-        }
+        Machine::Raft => shrink_hosted::<Bare>(seed, plan, violation),
+        Machine::Replica => shrink_hosted::<Replica<Vault>>(seed, plan, violation),
     }
+}
+
+/// How many small groups are tried.
+const NEARBY: u64 = 60;
+
+/// The same for anything that can be hosted.
+pub fn shrink_hosted<H: Hosted>(seed: u64, plan: &Plan, violation: &Violation) -> Shrunk {
+    let told = Plan { is_told: true, ..*plan };
+    let mut first = run_with::<H>(seed, Options::of(seed), &told);
+    if first.options.members > 3 || first.faulty > 2_000 {
+        let short = Plan { events: plan.events.min(4_000), is_told: false, ..*plan };
+        let nearby = (0..NEARBY).map(|near| {
+            let near = super::hash::fold(seed, &near);
+            let members = 2 + near % 2;
+            (near, Options { members, wild: 0, clockless: 0, ..Options::of(near) })
+        });
+        let breaks = |(near, options): &(u64, Options)| {
+            let report = run_with::<H>(*near, options.clone(), &short);
+            report.violation.is_some_and(|other| other.oracle == violation.oracle)
+        };
+        let others = nearby.filter(breaks).take(4);
+        let others = others.map(|(near, options)| {
+            run_with::<H>(near, options, &Plan { events: short.events, ..told })
+        });
+        first =
+            others.fold(first, |best, other| if other.faulty < best.faulty { other } else { best });
+    }
+    let actions = &first.actions[..first.faulty];
+    let _quiet = super::quiet::Quiet::begin();
+    shrink_actions::<H>(first.seed, &first.options, violation.oracle, actions)
 }
 
 /// What a panic says.

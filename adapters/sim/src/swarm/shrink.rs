@@ -72,7 +72,29 @@ impl Search<'_> {
         }
         self.actions.len() < before
     }
+
+    /// Leaves out two at a time: what one does and another answers.
+    fn in_pairs<H: Hosted>(&mut self) -> bool {
+        let before = self.actions.len();
+        let mut first = 0;
+        while first < self.actions.len() && self.left > 0 {
+            let mut second = first + 1;
+            while second < self.actions.len() && self.left > 0 {
+                let mut shorter = self.actions.clone();
+                shorter.remove(second);
+                shorter.remove(first);
+                if !self.try_out::<H>(shorter) {
+                    second += 1;
+                }
+            }
+            first += 1;
+        }
+        self.actions.len() < before
+    }
 }
+
+/// Lists longer than this are not tried by pairs.
+const PAIRS: usize = 150;
 
 /// Makes a run that breaks a promise short.
 pub(super) fn shrink<H: Hosted>(
@@ -100,6 +122,10 @@ pub(super) fn shrink<H: Hosted>(
             if length > 1 || !shrank {
                 length = if length > 64 { length / 4 } else { length / 2 };
             }
+        }
+        let mut goes_on = search.actions.len() <= PAIRS;
+        while goes_on && search.left > 0 {
+            goes_on = search.in_pairs::<H>() && search.in_pieces::<H>(1);
         }
         plainly::<H>(&mut search);
     }
