@@ -5,5 +5,6 @@ mod group;
 mod histories;
 mod leases;
 mod program;
+mod simulations;
 mod strangers;
 mod wrong_input;
