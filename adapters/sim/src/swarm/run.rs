@@ -146,7 +146,7 @@ pub fn shrink(seed: u64, plan: &Plan, violation: &Violation) -> Shrunk {
 }
 
 /// How many small groups are tried.
-const NEARBY: u64 = 60;
+const NEARBY: u64 = 120;
 
 /// The same for anything that can be hosted.
 pub fn shrink_hosted<H: Hosted>(seed: u64, plan: &Plan, violation: &Violation) -> Shrunk {
@@ -156,14 +156,14 @@ pub fn shrink_hosted<H: Hosted>(seed: u64, plan: &Plan, violation: &Violation) -
         let short = Plan { events: plan.events.min(4_000), is_told: false, ..*plan };
         let nearby = (0..NEARBY).map(|near| {
             let near = super::hash::fold(seed, &near);
-            let members = 2 + near % 2;
+            let members = 1 + near % 3;
             (near, Options { members, wild: 0, clockless: 0, ..Options::of(near) })
         });
         let breaks = |(near, options): &(u64, Options)| {
             let report = run_with::<H>(*near, options.clone(), &short);
             report.violation.is_some_and(|other| other.oracle == violation.oracle)
         };
-        let others = nearby.filter(breaks).take(4);
+        let others = nearby.filter(breaks).take(8);
         let others = others.map(|(near, options)| {
             run_with::<H>(near, options, &Plan { events: short.events, ..told })
         });

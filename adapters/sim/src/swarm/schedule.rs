@@ -117,7 +117,7 @@ pub struct Schedule<H: Hosted> {
 }
 
 impl<H: Hosted> Schedule<H> {
-    /// The group and the clients of a seed, with nobody started yet.
+    /// The group and the clients of a seed, everybody just started.
     pub(super) fn world_of(seed: u64, options: &Options) -> World<H> {
         let setup = options.setup(seed);
         let guard = super::vault::LEASES.guard;
@@ -127,17 +127,16 @@ impl<H: Hosted> Schedule<H> {
         let right = world.members.len() - options.clockless as usize;
         world.members[right..].iter_mut().for_each(|member| member.clocks.has_wall = false);
         world.is_wild = options.wild + options.clockless > 0;
+        world.begin();
         world
     }
 
-    /// The run of a seed, with nobody started yet.
+    /// The run of a seed, everybody just started.
     pub fn new(seed: u64, options: Options) -> Self {
         let world = Self::world_of(seed, &options);
         let mut schedule = Self::beside(world, seed, options);
         for slot in 0..schedule.world.members.len() as u8 {
-            let at = schedule.rng.below(schedule.options.timeout);
-            schedule.start_is_due[usize::from(slot)] = true;
-            schedule.push(at, Due::Start(slot));
+            schedule.plan_tick(slot);
         }
         schedule.plan_load();
         schedule.plan_faults();

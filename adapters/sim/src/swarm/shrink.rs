@@ -20,8 +20,8 @@ pub struct Shrunk {
     pub trace: Trace,
 }
 
-/// How many actions may be played in all: about half a minute's worth.
-const BUDGET: usize = 25_000_000;
+/// How many actions may be played in all: less than a minute's worth.
+const BUDGET: usize = 40_000_000;
 
 /// A list that still breaks a promise, and what may still be spent on making it shorter.
 struct Search<'a> {
@@ -94,7 +94,7 @@ impl Search<'_> {
 }
 
 /// Lists longer than this are not tried by pairs.
-const PAIRS: usize = 150;
+const PAIRS: usize = 300;
 
 /// Makes a run that breaks a promise short.
 pub(super) fn shrink<H: Hosted>(

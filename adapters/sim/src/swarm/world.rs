@@ -159,6 +159,14 @@ impl<H: Hosted> World<H> {
         }
     }
 
+    /// Starts everybody for the first time. Nothing can go wrong with an empty disk.
+    pub(super) fn begin(&mut self) {
+        for slot in 0..self.setup.members {
+            let started = self.start(slot);
+            debug_assert!(started.is_ok(), "{started:?}");
+        }
+    }
+
     /// The true time.
     pub const fn now(&self) -> u64 {
         self.now
