@@ -5,5 +5,6 @@ mod group;
 mod histories;
 mod leases;
 mod program;
+mod recordings;
 mod strangers;
 mod wrong_input;
