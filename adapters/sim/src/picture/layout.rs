@@ -14,7 +14,7 @@ const MARGIN: u32 = 340;
 const ROOM: u32 = 760;
 const COLUMN: std::ops::RangeInclusive<u32> = 76..=170;
 /// A pause that is worth saying, in microseconds.
-const PAUSE: u64 = 10_000;
+const PAUSE: u64 = 50_000;
 
 /// A moment with its place on the sheet.
 pub(super) struct Place<'a> {

@@ -78,7 +78,8 @@ fn write_lane(layout: &Layout<'_>, lane: usize, out: &mut String) {
     draw(&life, from, layout.height);
 }
 
-/// From a fault to what heals it: in its lane, or across all lanes. What heals the world heals all.
+/// From the world's first fault to what heals it, and from a lane's own to what heals that lane. A
+/// fault of a lane whose end is not told has no band: it may have passed long before the run ends.
 fn write_bands(layout: &Layout<'_>, out: &mut String) {
     let (left, right) = layout.span();
     let mut draw = |lane: Option<usize>, from: u32, to: u32| {
@@ -94,14 +95,12 @@ fn write_bands(layout: &Layout<'_>, out: &mut String) {
     let mut open: BTreeMap<Option<usize>, u32> = BTreeMap::new();
     let skipped = layout.skipped.iter().map(|moment| (moment, 0));
     for (moment, y) in skipped.chain(layout.places.iter().map(|place| (place.moment, place.y))) {
-        match (moment.what, whose(moment)) {
-            (What::Fault, lane) => {
+        let lane = whose(moment);
+        match moment.what {
+            What::Fault => {
                 open.entry(lane).or_insert(y);
             }
-            (What::Healed, None) => {
-                std::mem::take(&mut open).into_iter().for_each(|(lane, from)| draw(lane, from, y));
-            }
-            (What::Healed, lane) => {
+            What::Healed => {
                 if let Some(from) = open.remove(&lane) {
                     draw(lane, from, y);
                 }
@@ -109,5 +108,7 @@ fn write_bands(layout: &Layout<'_>, out: &mut String) {
             _ => {}
         }
     }
-    open.into_iter().for_each(|(lane, from)| draw(lane, from, layout.height));
+    if let Some(from) = open.remove(&None) {
+        draw(None, from, layout.height);
+    }
 }

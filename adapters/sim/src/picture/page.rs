@@ -20,9 +20,10 @@ pub(super) fn write(layout: &Layout<'_>) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
-         <style>\n{}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n",
+         <style>\n{}</style>\n</head>\n<body>\n<header>\n",
         include_str!("style.css")
     );
+    write_title(layout, &mut out);
     write_facts(layout, &mut out);
     write_jumps(layout, &mut out);
     write_legend(&mut out);
@@ -37,6 +38,13 @@ pub(super) fn write(layout: &Layout<'_>) -> String {
     let _ =
         write!(out, "<p id=\"say\" hidden></p>\n<script>\n{script}</script>\n</body>\n</html>\n");
     out
+}
+
+/// What the run is called, and apart from that what is said of it.
+fn write_title(layout: &Layout<'_>, out: &mut String) {
+    let title = &layout.trace.title;
+    let (name, rest) = title.split_once(": ").unwrap_or((title, ""));
+    let _ = writeln!(out, "<h1>{}</h1>\n<p class=\"rest\">{}</p>", plain(name), plain(rest));
 }
 
 fn write_facts(layout: &Layout<'_>, out: &mut String) {
@@ -68,12 +76,15 @@ fn write_facts(layout: &Layout<'_>, out: &mut String) {
     }
 }
 
-/// Links to what one looks for first.
+/// Links to what one looks for first. Faults are among it, unless they are too many.
 fn write_jumps(layout: &Layout<'_>, out: &mut String) {
-    let is_of_note = |moment: &Moment| {
-        matches!(moment.what, What::Leads(_) | What::Crashed | What::Fault | What::Violation)
+    let faults = layout.places.iter().filter(|place| place.moment.what == What::Fault).count();
+    let is_of_note = |what| match what {
+        What::Leads(_) | What::Crashed | What::Violation => true,
+        What::Fault => faults <= MOST_JUMPS / 2,
+        _ => false,
     };
-    let mut of_note = layout.places.iter().filter(|place| is_of_note(place.moment)).peekable();
+    let mut of_note = layout.places.iter().filter(|place| is_of_note(place.moment.what)).peekable();
     if of_note.peek().is_none() {
         return;
     }

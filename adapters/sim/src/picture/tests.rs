@@ -145,7 +145,7 @@ fn a_lifeline_breaks_takes_the_colour_of_its_term_and_is_thick_where_its_node_le
 }
 
 #[test]
-fn a_fault_shades_its_lane_or_all_of_them_until_it_is_healed() {
+fn a_fault_shades_its_lane_or_all_of_them_until_it_is_told_to_be_healed() {
     let page = draw(&sample());
     let bands: Vec<_> = page.lines().filter(|line| line.contains("class=\"band\"")).collect();
     assert_eq!(bands.len(), 2, "{bands:?}");
