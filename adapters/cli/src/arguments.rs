@@ -27,6 +27,9 @@ pub(crate) enum Command {
         /// The node's configuration file.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// Record this life of the node there, for `sim replay`; at most 1 GiB.
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
     },
     /// Take, keep, give back and look at leases.
     #[command(subcommand, arg_required_else_help = false)]

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Err(failure) => return conclude(Err(failure)),
     };
     match line.command {
-        Command::Serve { config } => conclude(serve::run(&config)),
+        Command::Serve { config, record } => conclude(serve::run(&config, record.as_deref())),
         Command::Lease(command) => conclude(lease::run(command)),
         Command::Status { group, json } => conclude(status::run(&group, json)),
         Command::Demo { kills } => demo::run(kills),

@@ -9,9 +9,9 @@ use std::path::Path;
 
 /// Serves until the node stops by itself. A signal ends the process at once, and that is all right:
 /// what was acknowledged is on the disk.
-pub(crate) fn run(file: &Path) -> Verdict {
+pub(crate) fn run(file: &Path, record: Option<&Path>) -> Verdict {
     let config = Config::load(file).map_err(|error| Failure::Usage(error.to_string()))?;
-    let node = Node::start(&config, lease::table()).map_err(|error| {
+    let node = Node::start_recorded(&config, lease::table(), record).map_err(|error| {
         let line = error.to_string();
         if error.is_usage() { Failure::Usage(line) } else { Failure::Refused(line) }
     })?;

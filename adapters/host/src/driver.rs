@@ -8,6 +8,7 @@ use crate::frame::{self, Kind};
 use crate::protocol::{
     Ask, MemberMessage, Outgoing, Reply, ReplyBody, Request, Service, Status, session_of,
 };
+use crate::recording::Recorder;
 use crate::store::{Done, Task};
 use quorate::id::{ClientId, GroupId, Index, NodeId, Slot};
 use quorate::raft::{Read, Write};
@@ -71,6 +72,7 @@ pub struct Driver<S: Service> {
     /// Who waits for an entry, in the order of the log; and for a read, in the order of rounds.
     waiting: VecDeque<Waiter>,
     reading: VecDeque<(Read, u64, u64, S::Query)>,
+    recorder: Option<Recorder>,
 }
 
 impl<S: Service> Driver<S> {
@@ -91,7 +93,15 @@ impl<S: Service> Driver<S> {
             batch_from: Vec::new(),
             waiting: VecDeque::new(),
             reading: VecDeque::new(),
+            recorder: None,
         }
+    }
+
+    /// Records every step from now on, with the recorder that saw the replica come back.
+    #[must_use]
+    pub fn recorded_by(mut self, recorder: Option<Recorder>) -> Self {
+        self.recorder = recorder;
+        self
     }
 
     /// When the replica wants a tick.
@@ -119,25 +129,34 @@ impl<S: Service> Driver<S> {
                 other => other,
             };
             self.submit(now, io);
-            self.step(now, event, io);
+            self.take_one(now, event, io);
         }
         self.submit(now, io);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush();
+        }
     }
 
-    fn step(&mut self, now: Now, event: Event<S>, io: &mut impl Io) {
+    /// Steps the replica. Nothing else does, so a recording misses nothing.
+    fn step(&mut self, now: Now, input: Input<'_, S::Command>) -> Result<(), Refused> {
+        let Some(recorder) = &mut self.recorder else {
+            return self.replica.step(now, input, &mut self.outbox);
+        };
+        recorder.before(now, &input);
+        let stepped = self.replica.step(now, input, &mut self.outbox);
+        recorder.after(stepped, &self.outbox, &self.replica);
+        stepped
+    }
+
+    fn take_one(&mut self, now: Now, event: Event<S>, io: &mut impl Io) {
         let stepped = match event {
-            Event::Tick => self.replica.step(now, Input::Tick, &mut self.outbox),
+            Event::Tick => self.step(now, Input::Tick),
             Event::Member(from, MemberMessage { header, entries, chunk }) => {
-                let input = Input::Message { from, header, entries: &entries, chunk: &chunk };
-                self.replica.step(now, input, &mut self.outbox)
+                self.step(now, Input::Message { from, header, entries: &entries, chunk: &chunk })
             }
-            Event::Disk(Done::Persisted(receipt)) => {
-                self.replica.step(now, Input::Persisted(receipt), &mut self.outbox)
-            }
-            Event::Disk(Done::Stored(snapshot)) => {
-                self.replica.step(now, Input::Stored(snapshot), &mut self.outbox)
-            }
-            Event::DiskFailed => self.replica.step(now, Input::PersistFailed, &mut self.outbox),
+            Event::Disk(Done::Persisted(receipt)) => self.step(now, Input::Persisted(receipt)),
+            Event::Disk(Done::Stored(snapshot)) => self.step(now, Input::Stored(snapshot)),
+            Event::DiskFailed => self.step(now, Input::PersistFailed),
             Event::Request(connection, Request { number, ask }) => {
                 return self.answer(now, (connection, number), ask, io);
             }
@@ -165,7 +184,7 @@ impl<S: Service> Driver<S> {
                 let body = ReplyBody::Busy("too many reads wait; try again later".to_owned());
                 self.reply(connection, number, body, io);
             }
-            Ask::Query(query) => match self.replica.step(now, Input::Read, &mut self.outbox) {
+            Ask::Query(query) => match self.step(now, Input::Read) {
                 Ok(()) => self.perform(Some((connection, number, query)), io),
                 Err(refused) => {
                     let body = self.refusal(refused);
@@ -180,8 +199,10 @@ impl<S: Service> Driver<S> {
         if self.batch.is_empty() {
             return;
         }
-        let input = Input::Submit { requests: &self.batch };
-        match self.replica.step(now, input, &mut self.outbox) {
+        let batch = std::mem::take(&mut self.batch);
+        let stepped = self.step(now, Input::Submit { requests: &batch });
+        self.batch = batch;
+        match stepped {
             Ok(()) => self.perform(None, io),
             Err(refused) => {
                 for (connection, number) in std::mem::take(&mut self.batch_from) {

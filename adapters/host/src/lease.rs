@@ -74,6 +74,8 @@ impl Service for Table {
     type Query = Query;
     type Answer = Answer;
 
+    const KIND: &'static str = "leases";
+
     fn answer(&self, query: &Query) -> Answer {
         match query {
             Query::List { prefix } => Answer::Leases(

@@ -15,6 +15,8 @@ pub mod lease;
 pub mod log;
 #[cfg(feature = "node")]
 pub mod protocol;
+#[cfg(feature = "node")]
+pub mod recording;
 pub mod snapshot;
 #[cfg(feature = "node")]
 pub mod store;

@@ -22,6 +22,10 @@ pub trait Service:
     /// What a query is answered.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
 
+    /// What recordings call it: a replay refuses those of another kind. It changes when equal
+    /// commands come to mean something else.
+    const KIND: &'static str = "unnamed";
+
     /// Answers a query from the present state.
     fn answer(&self, query: &Self::Query) -> Self::Answer;
 }

@@ -12,6 +12,7 @@ use crate::disk::RealDisk;
 use crate::folder::{self, Folder, Identity};
 use crate::log::{self, Log, Options};
 use crate::protocol::{LogWrite, Service};
+use crate::recording::{Head, Recorder};
 use crate::snapshot::{self, Key, Snapshots};
 use quorate::hlc;
 use quorate::id::{EntryId, Index, Slot, Term};
@@ -138,6 +139,19 @@ pub fn open<S: Service>(
     state: S,
     now: Now,
 ) -> Result<(Replica<S>, Store), OpenError> {
+    open_recorded(config, state, now, None)
+}
+
+/// The same, and begins the recording of this life.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_recorded<S: Service>(
+    config: &Config,
+    state: S,
+    now: Now,
+    mut recorder: Option<&mut Recorder>,
+) -> Result<(Replica<S>, Store), OpenError> {
     let identity = Identity { group: config.group.id, node: config.node.id };
     let folder = Folder::open(&config.node.data, identity).map_err(OpenError::Folder)?;
     let disk = |name| folder.disk(name).map_err(|error| OpenError::Folder(error.into()));
@@ -158,12 +172,21 @@ pub fn open<S: Service>(
     let named = newest.as_ref().map(|(key, bytes)| (name_of(key, bytes), &bytes[..]));
     let setup = replica_config(config, log.boots());
     let max_offset = setup.clock.max_offset;
+    if let Some(recorder) = &mut recorder {
+        recorder.head(head_of::<S>(config, &setup), named);
+    }
     let mut replica = Replica::recover(setup, state, named).map_err(OpenError::Recover)?;
     for (write, entries) in writes.map_err(|_| OpenError::Record)? {
+        if let Some(recorder) = &mut recorder {
+            recorder.write(&write, &entries);
+        }
         replica.replay(&write, &entries).map_err(OpenError::Recover)?;
     }
     if let Some(behind) = replica.clock().ahead_by(now).filter(|ahead| *ahead > max_offset) {
         return Err(OpenError::Clock { behind });
+    }
+    if let Some(recorder) = recorder {
+        recorder.begin(&replica);
     }
     Ok((replica, Store { log, snapshots, folder }))
 }
@@ -185,6 +208,18 @@ fn replica_config(config: &Config, boot: u64) -> replica::Config {
             limits: Limits::default(),
         },
         clock: hlc::Config::default(),
+    }
+}
+
+/// What a recording says of the node first.
+fn head_of<S: Service>(config: &Config, setup: &replica::Config) -> Head {
+    Head {
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        kind: S::KIND.to_owned(),
+        group: config.group.id,
+        node: config.node.id,
+        members: config.member_ids(),
+        setup: setup.clone(),
     }
 }
 

@@ -13,12 +13,15 @@ pub struct Trace {
     pub moments: Vec<Moment>,
 }
 
+/// The lane of what concerns every lane: a partition, say, and its end.
+pub const WORLD: usize = usize::MAX;
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// When, in microseconds since the run began.
     pub at: u64,
-    /// In whose lane.
+    /// In whose lane; [`WORLD`], or any other that is not there, if it concerns all of them.
     pub lane: usize,
     /// What kind of thing.
     pub what: What,
@@ -78,7 +81,7 @@ impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.title)?;
         for Moment { at, lane, words, .. } in &self.moments {
-            let lane = self.lanes.get(*lane).map_or("?", String::as_str);
+            let lane = self.lanes.get(*lane).map_or("all", String::as_str);
             writeln!(f, "{:>12.3} {lane:<4} {words}", *at as f64 / 1_000.0)?;
         }
         Ok(())

@@ -2,14 +2,15 @@
 //!
 //! One thread steps the replica (`node`), one writes to the disk (`disk`), one per other member
 //! sends to it (`link`), one accepts connections and two serve each (`accept`). They meet in
-//! one channel of events, and all but those that are just connecting end with the node. `client` is
-//! the other end.
+//! one channel of events, and all but those that are just connecting end with the node. A node that
+//! is recorded has one more (`record`). `client` is the other end.
 
 mod accept;
 pub mod client;
 mod disk;
 mod link;
 pub mod node;
+mod record;
 
 use quorate_host::protocol::Welcome;
 use quorate_host::{driver, frame};

@@ -2,7 +2,7 @@
 
 use crate::accept::{self, Door, House};
 use crate::link::{self, Ends};
-use crate::{Event, disk};
+use crate::{Event, disk, record};
 use quorate::id::{GroupId, NodeId, Slot};
 use quorate::time::{Instant, Now, Wall};
 use quorate_host::config::Config;
@@ -13,6 +13,7 @@ use quorate_host::store::{self, OpenError, Task};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -107,8 +108,24 @@ impl Node {
     /// # Errors
     /// [`StartError`]; nothing on the disk was changed and no thread is left.
     pub fn start<S: Service>(config: &Config, state: S) -> Result<Self, StartError> {
+        Self::start_recorded(config, state, None)
+    }
+
+    /// The same, and records this life in a file, if one is named. A file that cannot be written is
+    /// told in one line, and the node does without; a recording that is there already is kept as
+    /// `FILE.old`. See [`recording`](quorate_host::recording).
+    ///
+    /// # Errors
+    /// As [`start`](Node::start).
+    pub fn start_recorded<S: Service>(
+        config: &Config,
+        state: S,
+        file: Option<&Path>,
+    ) -> Result<Self, StartError> {
         let clock = HostClock::new();
-        let (replica, store) = store::open(config, state, clock.now()).map_err(StartError::Open)?;
+        let mut recorder = file.map(record::recorder);
+        let (replica, store) = store::open_recorded(config, state, clock.now(), recorder.as_mut())
+            .map_err(StartError::Open)?;
         let listen = |error| StartError::Listen { address: config.node.listen.clone(), error };
         let listener = TcpListener::bind(&config.node.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -132,7 +149,7 @@ impl Node {
         let stop = StopSender(Arc::new(move || {
             let _ = events.send(Event::Stop);
         }));
-        let driver = Driver::new(config, replica);
+        let driver = Driver::new(config, replica).recorded_by(recorder);
         let exit = Arc::clone(&door);
         let stepping = spawn("step", move || {
             let ended = run(driver, clock, wires, &inbox);

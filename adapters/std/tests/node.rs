@@ -7,12 +7,13 @@ use quorate_host::config::Config;
 use quorate_host::frame::{self, Kind};
 use quorate_host::lease::{Answer, Query, table};
 use quorate_host::protocol::{Ask, Hello, Reply, ReplyBody, Request, Welcome};
+use quorate_host::recording::{End, Replay};
 use quorate_std::client::{Client, status};
 use quorate_std::node::Node;
 use std::fs;
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -117,4 +118,49 @@ fn a_node_whose_disk_fails_says_so_and_ends_and_has_what_it_acknowledged() {
     assert!(status.applied >= acknowledged, "{acknowledged} acknowledged: {status:?}");
     node.stop();
     node.wait().unwrap();
+}
+
+/// Runs a recording again: how many steps it has, and how it ends.
+fn replay(file: &Path) -> (u64, End) {
+    let mut replay = Replay::open(fs::File::open(file).unwrap(), table()).unwrap();
+    while let Some(step) = replay.next().unwrap() {
+        assert!(step.is_same(), "{step:?}");
+    }
+    (replay.steps(), replay.end())
+}
+
+#[test]
+fn each_life_of_a_node_is_recorded_and_the_one_before_is_kept() {
+    let folder = Folder::new("recorded");
+    let config = folder.config();
+    let (file, old) = (folder.0.join("recording"), folder.0.join("recording.old"));
+    for life in 0..3 {
+        let node = Node::start_recorded(&config, table(), Some(&file)).unwrap();
+        await_leader(&config.node.listen);
+        // Who comes too late for the folder must not touch what its owner writes.
+        assert!(Node::start_recorded(&config, table(), Some(&file)).is_err());
+        node.stop();
+        node.wait().unwrap();
+        let (steps, end) = replay(&file);
+        assert!(steps >= 5, "{steps}");
+        assert_eq!(end, End::Whole);
+        assert_eq!(old.exists(), life > 0);
+    }
+    replay(&old);
+}
+
+#[test]
+fn a_node_that_cannot_be_recorded_serves_all_the_same() {
+    let folder = Folder::new("unrecorded");
+    let config = folder.config();
+    let other = folder.0.join("precious");
+    fs::create_dir_all(&folder.0).unwrap();
+    fs::write(&other, "something else").unwrap();
+    for file in [&other, &folder.0, &folder.0.join("no/such/folder/recording")] {
+        let node = Node::start_recorded(&config, table(), Some(file)).unwrap();
+        await_leader(&config.node.listen);
+        node.stop();
+        node.wait().unwrap();
+    }
+    assert_eq!(fs::read_to_string(&other).unwrap(), "something else");
 }

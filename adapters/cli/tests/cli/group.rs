@@ -12,6 +12,7 @@ use tempfile::TempDir;
 /// Nodes numbered from 1, each a process; they end with the value, and their data with them.
 pub(crate) struct Group {
     folder: TempDir,
+    is_recorded: bool,
     ports: Vec<u16>,
     nodes: Vec<Option<Child>>,
 }
@@ -19,15 +20,25 @@ pub(crate) struct Group {
 impl Group {
     /// Starts a group of so many nodes, and waits until one of them leads.
     pub(crate) fn start(count: usize) -> Self {
+        Self::start_so(count, false)
+    }
+
+    /// The same, and each node is recorded.
+    pub(crate) fn start_recorded(count: usize) -> Self {
+        Self::start_so(count, true)
+    }
+
+    fn start_so(count: usize, is_recorded: bool) -> Self {
         // Another process may take a port between our choice and its use; then others are chosen.
-        let group = await_some("a group with free ports", || Self::try_start(count));
+        let group = await_some("a group with free ports", || Self::try_start(count, is_recorded));
         group.await_leader();
         group
     }
 
-    fn try_start(count: usize) -> Option<Self> {
+    fn try_start(count: usize, is_recorded: bool) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut group = Self { folder, ports: free_ports(count), nodes: Vec::new() };
+        let ports = free_ports(count);
+        let mut group = Self { folder, is_recorded, ports, nodes: Vec::new() };
         for node in 1..=count {
             fs::write(group.config(node), group.configuration(node)).expect("room for a file");
             group.nodes.push(None);
@@ -49,6 +60,10 @@ impl Group {
         self.folder.path().join(format!("node{node}.toml"))
     }
 
+    pub(crate) fn recording(&self, node: usize) -> PathBuf {
+        self.folder.path().join(format!("node{node}.recording"))
+    }
+
     pub(crate) fn configuration(&self, node: usize) -> String {
         let port = self.ports[node - 1];
         let mut text = format!(
@@ -68,6 +83,9 @@ impl Group {
         let log = File::options().create(true).append(true).open(log).expect("room for a log");
         let mut serve = command("serve --config");
         serve.arg(self.config(node)).stdout(Stdio::null()).stderr(log);
+        if self.is_recorded {
+            serve.arg("--record").arg(self.recording(node));
+        }
         self.nodes[node - 1] = Some(serve.spawn().expect("a process"));
     }
 

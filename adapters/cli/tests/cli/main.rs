@@ -5,6 +5,7 @@ mod group;
 mod histories;
 mod leases;
 mod program;
+mod recordings;
 mod simulations;
 mod strangers;
 mod wrong_input;

@@ -8,6 +8,7 @@ use super::options::Options;
 use super::oracle::Verdict;
 use super::schedule::{Due, Schedule};
 use super::store::Kept;
+use super::story::EVERYBODY;
 use crate::trace::What as Shape;
 
 /// What ends a fault.
@@ -304,6 +305,6 @@ impl<H: Hosted> Schedule<H> {
 
     /// Tells of something that befalls everybody.
     pub(super) fn story(&mut self, words: &str) {
-        self.world.tell(0, Shape::Fault, || words.to_owned());
+        self.world.tell(EVERYBODY, Shape::Fault, || words.to_owned());
     }
 }

@@ -10,6 +10,7 @@ use super::marks::Mark;
 use super::oracle::{Verdict, ensure};
 use super::schedule::Schedule;
 use super::store::Kept;
+use super::story::EVERYBODY;
 use super::world::World;
 use crate::trace::What as Shape;
 
@@ -49,7 +50,7 @@ impl<H: Hosted> Schedule<H> {
     /// Every fault ends, and everyone who can starts again.
     fn heal(&mut self) -> Verdict {
         self.is_safety = false;
-        self.world.tell(0, Shape::Healed, || "everything is mended".to_owned());
+        self.world.tell(EVERYBODY, Shape::Healed, || "everything is mended".to_owned());
         self.cuts.fill(0);
         self.slow.fill(0);
         self.mending.fill(super::chaos::Mend::Nothing);

@@ -9,6 +9,7 @@ use super::hosted::Hosted;
 use super::options::Options;
 use super::schedule::Schedule;
 use super::script::{Sought, breaks, play};
+use super::story::EVERYBODY;
 use crate::trace::Trace;
 
 /// A run that was made short.
@@ -136,7 +137,7 @@ pub(super) fn shrink<H: Hosted>(
     world.trace = Some(Trace { title, lanes, moments: Vec::new() });
     let (mut world, violation, _) = play(world, (seed, options), &search.actions, sought);
     if let Some(violation) = violation {
-        world.tell(0, crate::trace::What::Violation, || violation.to_string());
+        world.tell(EVERYBODY, crate::trace::What::Violation, || violation.to_string());
     }
     Shrunk { actions: search.actions, trace: world.trace.take().unwrap_or_default() }
 }

@@ -8,6 +8,9 @@ use crate::raft::{Packet as Shown, Record};
 use crate::trace::{Moment, What as Shape};
 use quorate::replica::Output;
 
+/// The lane of what befalls everybody: none, so that a picture draws it across all of them.
+pub(super) const EVERYBODY: u8 = u8::MAX;
+
 impl<H: Hosted> World<H> {
     /// Adds a moment to the story, if it is told.
     pub fn tell(&mut self, lane: u8, what: Shape, words: impl FnOnce() -> String) {
