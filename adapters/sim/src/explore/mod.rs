@@ -45,6 +45,14 @@ pub trait Model {
     /// [`Broken`] names the first that does not hold.
     fn check(&mut self, state: &Self::State) -> Result<(), Broken>;
 
+    /// Once every state was visited: holds what the model leaves out against all that came up.
+    ///
+    /// # Errors
+    /// [`Broken`] if it left out something that matters; then the search proves nothing.
+    fn conclude(&mut self) -> Result<(), Broken> {
+        Ok(())
+    }
+
     /// A path in words, a line each.
     fn story(&mut self, from: &Self::State, path: &[Self::Action]) -> String;
 

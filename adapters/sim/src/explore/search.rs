@@ -90,6 +90,10 @@ pub fn search<M: Model>(
         }
     }
     found.measure(at, &mut progress);
+    if let Err(broken) = model.conclude() {
+        let from = *found.states.get(0);
+        return (progress, End::Broken { from, path: Vec::new(), broken });
+    }
     (progress, End::Whole)
 }
 

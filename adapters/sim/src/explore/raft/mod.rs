@@ -5,6 +5,10 @@
 //! reordering without a bound, and needs no step of its own. It is also all the memory that the laws
 //! need of who voted for whom.
 //!
+//! An answer that can never be heeded again is dropped from the set ([`Letter::is_spent`]): it would
+//! only tell states apart. When everything was visited, each is held against each member that came
+//! up, to see that it would have moved none.
+//!
 //! **A disk** is an image and the writes on their way to it. Any number of the oldest become durable
 //! at once, and the machine hears of it at once; a write that is durable and not confirmed differs
 //! only in what a crash leaves, and a crash may leave any number of the oldest.
@@ -123,14 +127,29 @@ impl Group {
         }
     }
 
-    /// All different members that have come up.
-    pub fn members(&self) -> impl Iterator<Item = &Member> {
-        (0..self.members.len()).map(|number| self.members.get(number as u32))
-    }
-
-    /// All letters that were ever sent.
-    pub fn letters(&self) -> impl Iterator<Item = &Letter> {
-        (0..self.moves.len()).filter_map(|number| self.letter(number as u32))
+    /// Holds every answer that was dropped as spent against every member that came up and that it is
+    /// spent for; returns how many such pairs there are.
+    ///
+    /// # Errors
+    /// [`Broken`]: one would have moved its receiver.
+    pub fn drops_only_what_is_spent(&self) -> Result<usize, Broken> {
+        let mut pairs = 0;
+        for (number, facts) in self.facts.iter().enumerate() {
+            let letters = (0..self.moves.len()).filter_map(|number| self.letter(number as u32));
+            let is_its = |letter: &&Letter| {
+                letter.to.number() == facts.me && letter.is_spent(facts.ballot.0)
+            };
+            for letter in letters.filter(is_its) {
+                let member = self.members.get(number as u32);
+                let after = member.after(Move::Hear(*letter))?;
+                if !after.is_some_and(|(next, said)| next == *member && said.is_empty()) {
+                    let how = format!("{letter:?} moves {facts:?}");
+                    return Err(Broken { law: "spent answers", how });
+                }
+                pairs += 1;
+            }
+        }
+        Ok(pairs)
     }
 
     fn slots(&self) -> std::ops::Range<usize> {
@@ -334,6 +353,10 @@ impl Model for Group {
     fn check(&mut self, state: &State) -> Result<(), Broken> {
         let facts = self.facts_of(state);
         laws::hold(&facts[self.slots()], &self.rests.get(state.rest).past)
+    }
+
+    fn conclude(&mut self) -> Result<(), Broken> {
+        self.drops_only_what_is_spent().map(|_| ())
     }
 
     fn story(&mut self, from: &State, path: &[Action]) -> String {

@@ -44,14 +44,14 @@ impl Shape {
 
     const TWO_TERMS: Self = Self { terms: 2, rings: 2, ..Self::STILL };
 
-    /// The models by name, smallest first.
-    pub const NAMED: [(&str, Self); 6] = [
+    /// The models by name, smallest first. Nobody has seen the end of `raft-3-third` yet: it is there
+    /// for what takes three terms to go wrong, which it comes upon on the way.
+    pub const NAMED: [(&str, Self); 5] = [
         ("raft-3-election", Self { rings: 2, ..Self::STILL }),
         ("raft-3-tiny", Self { proposals: 1, restarts: 1, ..Self::STILL }),
         ("raft-2", Self { nodes: 2, beats: 1, silences: 1, restarts: 1, ..Self::TWO_TERMS }),
         ("raft-3", Self { restarts: 1, ..Self::TWO_TERMS }),
         ("raft-3-third", Self { terms: 3, reigned: true, ..Self::TWO_TERMS }),
-        ("raft-3-long", Self { proposals: 1, ..Self::TWO_TERMS }),
     ];
 
     /// The model of a name.
