@@ -346,6 +346,22 @@ impl Raft {
         self.stopped
     }
 
+    /// The protocol state without clock and chance, for exploration: the clock stands at its origin,
+    /// the generator at its seed, every wait begins anew and every promise of silence has passed.
+    ///
+    /// Two members that come out equal take equal steps, as long as each is stepped only when its
+    /// promise has passed, and ticked when it is to ring and not before.
+    #[must_use]
+    pub fn without_time(mut self) -> Self {
+        self.rng = Rng::new(self.config.seed);
+        (self.now, self.promised_until, self.fruitless) = (Instant::ORIGIN, Instant::ORIGIN, 0);
+        self.alarm = self.alarm.map(|_| Instant::ORIGIN.after(self.config.election_timeout));
+        if let Role::Leader(leading) = &mut self.role {
+            leading.begin_at(Instant::ORIGIN, self.config.heartbeat);
+        }
+        self
+    }
+
     /// The members that vote, without this one.
     fn peers(&self) -> Members {
         self.config.voters.without(self.config.me)

@@ -279,6 +279,12 @@ impl Leadership {
         self.next_heartbeat
     }
 
+    /// Takes all followers as heard at `now`, and the heartbeat as just sent.
+    pub(super) fn begin_at(&mut self, now: Instant, heartbeat: Span) {
+        self.next_heartbeat = now.after(heartbeat);
+        self.peers.iter_mut().for_each(|peer| peer.heard = now);
+    }
+
     /// Begins a round if a heartbeat is due; what was sent and not answered may go out again.
     pub(super) fn beat(&mut self, now: Instant, heartbeat: Span) {
         if now < self.next_heartbeat {
