@@ -261,7 +261,7 @@ impl<H: Hosted> Schedule<H> {
 
     /// A flapping link changes over, and soon again until its turns are over.
     fn flap_again(&mut self, there: usize, back: usize, turns: u8) {
-        let cuts = turns % 2 == 0;
+        let cuts = turns.is_multiple_of(2);
         for link in [there, back] {
             self.cuts[link] = if cuts { self.cuts[link] + 1 } else { self.cuts[link] - 1 };
         }

@@ -93,8 +93,8 @@ impl<H: Hosted> World<H> {
         if holder.clocks.show(self.now).mono >= until {
             return Ok(());
         }
-        let others = self.processes.iter().enumerate().filter(|(other, _)| *other != place);
-        let other = others.filter(|(_, other)| other.believes(self.now, scope)).next();
+        let mut others = self.processes.iter().enumerate().filter(|(other, _)| *other != place);
+        let other = others.find(|(_, other)| other.believes(self.now, scope));
         ensure(other.is_none() || self.is_wild, "LS1", || {
             let other = other.map(|(other, _)| other);
             format!("client {place} holds {scope} while client {other:?} does")

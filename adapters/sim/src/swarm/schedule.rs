@@ -330,7 +330,7 @@ impl<H: Hosted> Schedule<H> {
         self.actions_made += 1;
         let order = self.rng.draw();
         let cut = (self.is_safety && self.rng.below(1_000_000) < self.options.cut)
-            .then(|| (order % 4) as u8);
+            .then_some((order % 4) as u8);
         let action = Action { number: self.actions_made, at: self.now, order, cut, act };
         if let Some(actions) = &mut self.actions {
             actions.push(action.clone());
@@ -372,7 +372,8 @@ impl<H: Hosted> Schedule<H> {
             }
             if has_done && !self.confirm_is_due[place] {
                 self.confirm_is_due[place] = true;
-                let took = if self.order % 4 == 0 { self.mean(self.options.disk) } else { 0 };
+                let took =
+                    if self.order.is_multiple_of(4) { self.mean(self.options.disk) } else { 0 };
                 self.push(self.now + took, Due::Confirm(lane));
             }
         }

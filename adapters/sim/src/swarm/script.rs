@@ -10,7 +10,7 @@ use super::options::Options;
 use super::oracle::Violation;
 use super::schedule::Schedule;
 use super::world::{Packet, World};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// What must still go wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,7 +42,7 @@ pub(super) fn play<H: Hosted>(
     actions: &[Action],
     sought: Sought<'_>,
 ) -> (World<H>, Option<Violation>, usize) {
-    let mut packets: HashMap<PacketId, Packet<H::Entry>> = HashMap::new();
+    let mut packets: BTreeMap<PacketId, Packet<H::Entry>> = BTreeMap::new();
     for (place, action) in actions.iter().enumerate() {
         let packet = match action.act {
             Act::Deliver(id) | Act::Corrupt(id, _) => match packets.get(&id) {
