@@ -145,38 +145,43 @@ pub fn shrink(seed: u64, plan: &Plan, violation: &Violation) -> Shrunk {
     }
 }
 
-/// How many small groups are tried.
-const NEARBY: u64 = 120;
+/// How many events of small groups are tried, and how many of any one.
+const NEARBY: u64 = 5_000_000;
+const SHORT: u64 = 2_000;
 
 /// The same for anything that can be hosted.
 pub fn shrink_hosted<H: Hosted>(seed: u64, plan: &Plan, violation: &Violation) -> Shrunk {
     let told = Plan { is_told: true, ..*plan };
     let mut first = run_with::<H>(seed, Options::of(seed), &told);
-    if first.options.members > 3 || first.faulty > 2_000 {
-        let short = Plan { events: plan.events.min(4_000), is_told: false, ..*plan };
-        let nearby = (0..NEARBY).map(|near| {
-            let near = super::hash::fold(seed, &near);
-            let members = 1 + near % 3;
-            let options = Options { members, wild: 0, clockless: 0, ..Options::of(near) };
-            // With little room and large batches everything comes about sooner.
-            let (entries, runs, batch, window, chunk) = (16, 4, 8, 16, 1_000);
-            let tight = Options { entries, runs, batch, window, chunk, ..options.clone() };
-            (near, if near & 8 == 0 { tight } else { options })
-        });
-        let breaks = |(near, options): &(u64, Options)| {
-            let report = run_with::<H>(*near, options.clone(), &short);
-            report.violation.is_some_and(|other| other.oracle == violation.oracle)
-        };
-        let others = nearby.filter(breaks).take(8);
-        let others = others.map(|(near, options)| {
-            run_with::<H>(near, options, &Plan { events: short.events, ..told })
-        });
-        first =
-            others.fold(first, |best, other| if other.faulty < best.faulty { other } else { best });
+    let short = Plan { events: SHORT.min(plan.events), is_told: false, ..*plan };
+    let (mut near, mut events, mut found) = (seed, 0, 0);
+    while first.faulty > 150 && events < NEARBY && found < 12 {
+        near = super::hash::fold(near, &seed);
+        let options = small_group(near);
+        let report = run_with::<H>(near, options.clone(), &short);
+        events += report.counts.events;
+        if report.violation.is_some_and(|other| other.oracle == violation.oracle) {
+            found += 1;
+            let other = run_with::<H>(near, options, &Plan { events: short.events, ..told });
+            if other.faulty < first.faulty {
+                first = other;
+            }
+        }
     }
     let actions = &first.actions[..first.faulty];
     let _quiet = super::quiet::Quiet::begin();
     shrink_actions::<H>(first.seed, &first.options, violation.oracle, actions)
+}
+
+/// The options of a seed for a group of three at most, whose clocks are right. One in two has little
+/// room and large batches, so that everything comes about sooner.
+fn small_group(seed: u64) -> Options {
+    let members = 1 + seed % 3;
+    let options = Options { members, wild: 0, clockless: 0, ..Options::of(seed) };
+    if seed & 8 == 0 {
+        return options;
+    }
+    Options { entries: 16, runs: 4, batch: 8, window: 16, chunk: 1_000, ..options }
 }
 
 /// What a panic says.
