@@ -17,7 +17,7 @@ fn seeds_that_break_no_promise_end_in_one_line_that_says_so() {
 #[test]
 fn the_story_of_a_seed_is_told_line_by_line() {
     let told = quorate("sim run --seeds 4..5 --events 300 --story").done();
-    assert!(told.contains(" n0   starts, 0@0 to 0@0\n"), "{told}");
+    assert!(told.contains(" writes ballot t1 for n"), "{told}");
     assert!(told.contains("would you vote?"), "{told}");
 }
 

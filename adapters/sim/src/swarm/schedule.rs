@@ -98,6 +98,8 @@ pub struct Schedule<H: Hosted> {
     confirm_is_due: Vec<bool>,
     start_is_due: Vec<bool>,
     end_is_due: Vec<bool>,
+    /// Where everything that is drawn comes from.
+    pub(super) seed: u64,
     /// Old packets, to come again.
     old: Vec<Packet<H::Entry>>,
     /// How many cuts there are in each direction between two lanes, and how slow it is.
@@ -181,6 +183,7 @@ impl<H: Hosted> Schedule<H> {
             start_is_due: vec![false; members],
             end_is_due: vec![false; members],
             old: Vec::new(),
+            seed,
             cuts: vec![0; lanes * lanes],
             slow: vec![0; lanes * lanes],
             asleep: vec![0; lanes],
@@ -473,8 +476,15 @@ impl<H: Hosted> Schedule<H> {
         if self.options.coarse > 0 { took.next_multiple_of(1_000) } else { took }
     }
 
+    /// Lets a packet come again: some timeouts later, when others may have led in between, or as late
+    /// as anything is remembered.
     fn remember(&mut self, packet: Packet<H::Entry>) {
-        if self.old.len() < 64 {
+        if self.rng.below(2) == 0 {
+            let at = self.now + self.rng.below(12 * self.options.timeout);
+            let place = self.hold(packet);
+            self.world.marks.hit(Mark::Replayed);
+            self.push(at, Due::Packet(place));
+        } else if self.old.len() < 64 {
             self.old.push(packet);
         } else {
             let place = self.pick(64);

@@ -5,6 +5,7 @@
 //! outside of it, hearing nothing or heard by nobody, and must not disturb it.
 
 use super::action::Act;
+use super::hash::fold;
 use super::hosted::Hosted;
 use super::marks::Mark;
 use super::oracle::{Verdict, ensure};
@@ -13,6 +14,7 @@ use super::store::Kept;
 use super::story::EVERYBODY;
 use super::world::World;
 use crate::trace::What as Shape;
+use quorate::rng::Rng;
 
 /// Bounds, in election timeouts. A member that led in vain doubles its timeout five times at most,
 /// and a draw may double it once more: that is 64 of them, several times over until one is lucky.
@@ -27,6 +29,8 @@ impl<H: Hosted> Schedule<H> {
     /// # Errors
     /// V1 to V7, or any other promise.
     pub fn settle(&mut self) -> Verdict {
+        // Drawn anew, so that a run that was made short settles as the long one did.
+        self.rng = Rng::new(fold(self.seed, &"settle"));
         self.heal()?;
         if !self.world.recoverable() {
             self.world.marks.hit(Mark::Unrecoverable);

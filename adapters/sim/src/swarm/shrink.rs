@@ -37,8 +37,7 @@ impl Search<'_> {
     /// Takes a shorter list if it breaks the promise too.
     fn try_out<H: Hosted>(&mut self, shorter: Vec<Action>) -> bool {
         // What settles after the actions is as long as many of them.
-        let cost =
-            shorter.len() + if matches!(self.sought, Sought::After(_)) { 20_000 } else { 50 };
+        let cost = shorter.len() + if matches!(self.sought, Sought::After(_)) { 6_000 } else { 50 };
         self.left = self.left.saturating_sub(cost);
         match breaks::<H>((self.seed, self.options), &shorter, self.sought) {
             Some(end) => {
