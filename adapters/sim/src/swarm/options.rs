@@ -98,7 +98,7 @@ impl Options {
             timeout,
             heartbeat: timeout / one_of(&[2, 3, 5, 5, 10]),
             entries,
-            runs: one_of(&[4, 8, 16, 16, 16]).min(entries / 2),
+            runs: one_of(&[4, 4, 8, 16, 16]).min(entries / 2),
             batch: one_of(&[1, 2, 4, 8]),
             window: one_of(&[1, 4, 16, 32]),
             sessions: one_of(&[2, 4, 8, 8]),
