@@ -80,8 +80,10 @@ impl Planted {
         let mut reach = Reach::new();
         let mut fates = Vec::new();
         for (n, patch) in patches.iter().enumerate() {
-            tell(&format!("{} of {}: {}", n.saturating_add(1), patches.len(), patch.name));
-            fates.push(self.fate_of(patch, &workshop, &mut reach));
+            let place = format!("{} of {}", n.saturating_add(1), patches.len());
+            let fate = self.fate_of(patch, &workshop, &mut reach);
+            tell(&format!("{place}: {}", row_of(patch, &fate).join("  ")));
+            fates.push(fate);
         }
         let rows: Vec<_> =
             patches.iter().zip(&fates).map(|(patch, fate)| row_of(patch, fate)).collect();
