@@ -39,6 +39,11 @@ impl Workshop {
         self.folder.join(format!("control-{machine}-{nth}.log"))
     }
 
+    /// Where the stories of a bug are written.
+    pub(super) fn stories(&self, bug: &str) -> PathBuf {
+        self.folder.join("stories").join(bug)
+    }
+
     /// Makes the copy what the checkout is, with a bug planted in it if one is given.
     ///
     /// # Errors

@@ -25,8 +25,6 @@ pub(super) enum Trail {
 pub(super) struct Sight {
     pub(super) seed: Option<u64>,
     pub(super) oracle: String,
-    /// How many events are left of the run, once it is shrunk.
-    pub(super) events: Option<u64>,
 }
 
 /// A hunt that is over.
@@ -53,10 +51,35 @@ pub(super) struct Hunter {
 impl Hunter {
     /// Runs these seeds until one of them fails.
     pub(super) fn run(&self, machine: &str, seeds: &Range<u64>, limit: Duration) -> Hunt {
+        let ended = self.sim(machine, seeds, &["--no-shrink"], limit);
+        let mut hunt = conclude(ended, trail_of);
+        if hunt.cpu > limit && matches!(hunt.trail, Trail::Seen(_)) {
+            hunt.trail = Trail::Cold;
+        }
+        hunt
+    }
+
+    /// Runs a seed that fails once more, and tells how many events are left when it is shrunk. The
+    /// story is written to a folder.
+    pub(super) fn shrink(&self, machine: &str, seed: u64, stories: &Path) -> Option<u64> {
+        let seeds = seed..seed.checked_add(1)?;
+        let out = stories.to_string_lossy();
+        let ended = self.sim(machine, &seeds, &["--out", &out], LIMIT).ok()?;
+        let line = ended.text.lines().rfind(|line| line.starts_with("sim: shrunk "))?;
+        word(line, "events")?.parse().ok()
+    }
+
+    fn sim(
+        &self,
+        machine: &str,
+        seeds: &Range<u64>,
+        more: &[&str],
+        limit: Duration,
+    ) -> std::io::Result<Ended> {
         let range = format!("{}..{}", seeds.start, seeds.end);
         let mut command = Command::new(&self.program);
         command.args(["sim", "run", "--machine", machine, "--jobs", "1", "--seeds", &range]);
-        conclude(process::run(&mut command, &self.log, limit), trail_of)
+        process::run(command.args(more), &self.log, limit)
     }
 }
 
@@ -76,15 +99,12 @@ fn conclude(ended: std::io::Result<Ended>, trail: impl FnOnce(&Ended) -> Trail) 
 
 /// What `quorate sim run` has said.
 fn trail_of(ended: &Ended) -> Trail {
-    let verdict = ended.text.lines().rfind(|line| line.starts_with("sim: failed ")).map(|line| {
-        let shrunk = ended.text.lines().rfind(|line| line.starts_with("sim: shrunk "));
-        Sight {
-            seed: word(line, "seed").and_then(|seed| seed.parse().ok()),
-            oracle: word(line, "oracle").unwrap_or("?").to_owned(),
-            events: shrunk.and_then(|line| word(line, "events")?.parse().ok()),
-        }
+    let verdict = ended.text.lines().rfind(|line| line.starts_with("sim: failed "));
+    let sight = verdict.map(|line| Sight {
+        seed: word(line, "seed").and_then(|seed| seed.parse().ok()),
+        oracle: word(line, "oracle").unwrap_or("?").to_owned(),
     });
-    match (verdict, ended.code) {
+    match (sight, ended.code) {
         (Some(sight), Some(1)) => Trail::Seen(sight),
         (None, Some(0) | None) => Trail::Cold,
         _ => Trail::Lost(last_line(&ended.text)),
@@ -102,7 +122,7 @@ fn test_trail(ended: &Ended, test: &str) -> Trail {
         Some(0) if ended.text.contains("test result: ok. 1 passed") => Trail::Cold,
         None => Trail::Cold,
         Some(101) if ended.text.contains(&format!("test {test} ... FAILED")) => {
-            Trail::Seen(Sight { seed: None, oracle: "script".to_owned(), events: None })
+            Trail::Seen(Sight { seed: None, oracle: "script".to_owned() })
         }
         _ => Trail::Lost(format!("no test `{test}`: {}", last_line(&ended.text))),
     }
@@ -151,7 +171,7 @@ mod tests {
     fn the_verdict_of_a_run_is_read_from_its_last_lines() {
         let text = "seed 7: n1 starts\nsim: shrunk events=19\n\
                     sim: failed seed=7 oracle=R9 replay: quorate sim run --seeds 7..8\n";
-        let sight = Sight { seed: Some(7), oracle: "R9".to_owned(), events: Some(19) };
+        let sight = Sight { seed: Some(7), oracle: "R9".to_owned() };
         assert_eq!(said(Some(1), text), Trail::Seen(sight));
         assert_eq!(said(Some(0), "sim: ok seeds=9 events=8 hash=7\n"), Trail::Cold);
         assert_eq!(said(None, "seed 7\n"), Trail::Cold);
@@ -175,7 +195,7 @@ mod tests {
     #[test]
     fn the_median_counts_hunts_that_saw_nothing_as_longest() {
         let hunt = |seconds, seen| {
-            let sight = Sight { seed: Some(seconds), oracle: "R1".to_owned(), events: None };
+            let sight = Sight { seed: Some(seconds), oracle: "R1".to_owned() };
             let trail = if seen { Trail::Seen(sight) } else { Trail::Cold };
             Hunt { trail, cpu: Duration::from_secs(seconds) }
         };

@@ -41,7 +41,8 @@ pub(crate) struct Planted {
 #[derive(Debug)]
 enum Fate {
     Built,
-    Hunted(Catch),
+    /// What the hunts came to, and how many events are left of the median run, made short.
+    Hunted(Catch, Option<u64>),
     /// It does not apply, or not compile: why.
     Broken(String),
 }
@@ -50,7 +51,7 @@ impl Fate {
     const fn is_good(&self) -> bool {
         match self {
             Self::Built => true,
-            Self::Hunted(catch) => catch.is_good(),
+            Self::Hunted(catch, _) => catch.is_good(),
             Self::Broken(_) => false,
         }
     }
@@ -125,28 +126,32 @@ impl Planted {
             if self.build_only {
                 return workshop.check().map(|()| Fate::Built);
             }
-            let hunts = match &patch.script {
-                Some(script) => {
-                    let test = workshop.build_test(script)?;
-                    vec![hunt::run_test(&test, &script.test, &workshop.log(0))]
-                }
-                None => {
-                    let program = workshop.build()?;
-                    let hunts = (0..self.seeds_each).map(|nth| (nth, hunt::seeds(nth)));
-                    self.at_once(hunts.collect(), |nth, seeds| {
-                        let log = workshop.log(nth);
-                        let hunter = hunt::Hunter { program: program.clone(), log };
-                        hunter.run(&patch.machine, &seeds, hunt::LIMIT)
-                    })
-                }
-            };
+            let none = || "there was no hunt".to_owned();
+            if let Some(script) = &patch.script {
+                let test = workshop.build_test(script)?;
+                let hunt = hunt::run_test(&test, &script.test, &workshop.log(0));
+                return Catch::of(vec![hunt])
+                    .map(|catch| Fate::Hunted(catch, None))
+                    .ok_or_else(none);
+            }
+            let program = workshop.build()?;
+            let hunter = |nth| hunt::Hunter { program: program.clone(), log: workshop.log(nth) };
+            let hunts = (0..self.seeds_each).map(|nth| (nth, hunt::seeds(nth)));
+            let hunts = self.at_once(hunts.collect(), |nth, seeds| {
+                hunter(nth).run(&patch.machine, &seeds, hunt::LIMIT)
+            });
             for (nth, hunt) in (0..).zip(&hunts) {
                 if let Trail::Seen(hunt::Sight { seed: Some(seed), .. }) = &hunt.trail {
                     let farthest = reach.entry((patch.machine.clone(), nth)).or_default();
                     *farthest = (*farthest).max(*seed);
                 }
             }
-            Catch::of(hunts).map(Fate::Hunted).ok_or_else(|| "there was no hunt".to_owned())
+            let catch = Catch::of(hunts).ok_or_else(none)?;
+            let Trail::Seen(hunt::Sight { seed: Some(seed), .. }) = catch.median.trail else {
+                return Ok(Fate::Hunted(catch, None));
+            };
+            let events = hunter(0).shrink(&patch.machine, seed, &workshop.stories(&patch.name));
+            Ok(Fate::Hunted(catch, events))
         };
         fate().unwrap_or_else(Fate::Broken)
     }
@@ -232,11 +237,11 @@ fn row_of(patch: &Patch, fate: &Fate) -> Vec<String> {
             row.push("built".to_owned());
         }
         Fate::Broken(why) => row.push(format!("FAILED: {why}")),
-        Fate::Hunted(Catch { median, seen, hunts }) => {
+        Fate::Hunted(Catch { median, seen, hunts }, events) => {
             let number = |number: Option<u64>| number.map_or_else(|| "-".into(), |n| n.to_string());
-            let (oracle, seed, events) = match &median.trail {
-                Trail::Seen(sight) => (sight.oracle.clone(), sight.seed, sight.events),
-                Trail::Cold | Trail::Lost(_) => ("-".to_owned(), None, None),
+            let (oracle, seed) = match &median.trail {
+                Trail::Seen(sight) => (sight.oracle.clone(), sight.seed),
+                Trail::Cold | Trail::Lost(_) => ("-".to_owned(), None),
             };
             let verdict = match &median.trail {
                 Trail::Seen(_) => "ok".to_owned(),
@@ -245,7 +250,7 @@ fn row_of(patch: &Patch, fate: &Fate) -> Vec<String> {
             };
             let cpu = format!("{:.1}", median.cpu.as_secs_f64());
             let hunts = format!("{seen}/{hunts}");
-            row.extend([oracle, number(seed), cpu, number(events), hunts, verdict]);
+            row.extend([oracle, number(seed), cpu, number(*events), hunts, verdict]);
         }
     }
     row
