@@ -40,7 +40,7 @@ pub(super) const fn seeds(nth: u32) -> Range<u64> {
     first..first.saturating_add(1_000_000)
 }
 
-/// A program that hunts: the `quorate` that was built with the bug in it.
+/// A program that hunts: the simulator, built with the bug in it.
 #[derive(Clone, Debug)]
 pub(super) struct Hunter {
     pub(super) program: PathBuf,
@@ -51,35 +51,28 @@ pub(super) struct Hunter {
 impl Hunter {
     /// Runs these seeds until one of them fails.
     pub(super) fn run(&self, machine: &str, seeds: &Range<u64>, limit: Duration) -> Hunt {
-        let ended = self.sim(machine, seeds, &["--no-shrink"], limit);
-        let mut hunt = conclude(ended, trail_of);
-        if hunt.cpu > limit && matches!(hunt.trail, Trail::Seen(_)) {
-            hunt.trail = Trail::Cold;
-        }
-        hunt
+        conclude(self.start(machine, seeds, None, limit), trail_of)
     }
 
     /// Runs a seed that fails once more, and tells how many events are left when it is shrunk. The
     /// story is written to a folder.
     pub(super) fn shrink(&self, machine: &str, seed: u64, stories: &Path) -> Option<u64> {
         let seeds = seed..seed.checked_add(1)?;
-        let out = stories.to_string_lossy();
-        let ended = self.sim(machine, &seeds, &["--out", &out], LIMIT).ok()?;
+        let ended = self.start(machine, &seeds, Some(stories), LIMIT).ok()?;
         let line = ended.text.lines().rfind(|line| line.starts_with("sim: shrunk "))?;
         word(line, "events")?.parse().ok()
     }
 
-    fn sim(
+    fn start(
         &self,
         machine: &str,
         seeds: &Range<u64>,
-        more: &[&str],
+        stories: Option<&Path>,
         limit: Duration,
     ) -> std::io::Result<Ended> {
-        let range = format!("{}..{}", seeds.start, seeds.end);
         let mut command = Command::new(&self.program);
-        command.args(["sim", "run", "--machine", machine, "--jobs", "1", "--seeds", &range]);
-        process::run(command.args(more), &self.log, limit)
+        command.args([machine, &seeds.start.to_string(), &seeds.end.to_string()]).args(stories);
+        process::run(&mut command, &self.log, limit)
     }
 }
 
@@ -97,7 +90,7 @@ fn conclude(ended: std::io::Result<Ended>, trail: impl FnOnce(&Ended) -> Trail) 
     }
 }
 
-/// What `quorate sim run` has said.
+/// What a run of seeds has said.
 fn trail_of(ended: &Ended) -> Trail {
     let verdict = ended.text.lines().rfind(|line| line.starts_with("sim: failed "));
     let sight = verdict.map(|line| Sight {
