@@ -5,6 +5,7 @@ mod explore;
 mod group;
 mod histories;
 mod leases;
+mod planted;
 mod program;
 mod recordings;
 mod simulations;
