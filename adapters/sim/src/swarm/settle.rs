@@ -130,7 +130,8 @@ impl<H: Hosted> Schedule<H> {
         Ok(found)
     }
 
-    /// One member is cut off under load, and comes back.
+    /// One member is cut off under load, and comes back: at times with a clock far behind that of the
+    /// others, who have committed what it must take on all the same.
     fn fall_behind(&mut self, core: &[usize]) -> Verdict {
         let Some(leader) = led_by(&self.world, core) else { return Ok(()) };
         let behind: Vec<_> = core.iter().copied().filter(|slot| *slot != leader).collect();
@@ -145,6 +146,11 @@ impl<H: Hosted> Schedule<H> {
         let until = self.timeouts(20);
         self.run(until, u64::MAX, |_| false)?;
         self.wait_until(until);
+        let lane = lagging as u8;
+        if self.rng.below(2) == 0 {
+            let behind = 20 * self.options.max_offset as i64;
+            self.act(Act::Step(lane, -behind), None, lane)?;
+        }
         for other in (0..self.lanes()).filter(|other| *other != lagging) {
             let lanes = self.lanes();
             self.cuts[lagging * lanes + other] -= 1;
@@ -155,7 +161,8 @@ impl<H: Hosted> Schedule<H> {
         ensure(caught_up, "V7", || {
             let applied = applied(&self.world, lagging);
             format!("n{lagging} came back at {applied} and did not reach {goal} under load")
-        })
+        })?;
+        self.act(Act::Step(lane, 0), None, lane)
     }
 
     /// Everything that is asked is answered, and new things are decided.
