@@ -330,6 +330,15 @@ fn what_cannot_be_now_is_refused_and_nothing_happens() {
 }
 
 #[test]
+fn a_host_may_say_again_how_many_nodes_it_knows_and_know_32() {
+    let mut story = Story::of(31);
+    for count in [31, 32, 32] {
+        assert_eq!(story.step(Input::Nodes { count }), None);
+    }
+    assert!(Client::<(), ()>::new(config(32)).is_ok());
+}
+
+#[test]
 fn a_leader_that_the_host_has_only_just_learned_of_is_asked() {
     let mut story = Story::of(1);
     sent(story.query("sum?"));

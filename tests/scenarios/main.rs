@@ -2,6 +2,7 @@
 
 mod cast;
 mod client;
+mod errors;
 mod hlc;
 mod lease;
 mod raft_election;
