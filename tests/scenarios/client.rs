@@ -309,6 +309,16 @@ fn a_tick_that_comes_an_hour_late_ends_the_request_once() {
 }
 
 #[test]
+fn an_early_tick_shortens_neither_an_attempt_nor_a_pause() {
+    let (mut story, _) = Story::with_session(1);
+    let asked = story.client.clone();
+    assert_eq!((story.step(Input::Tick), &story.client), (None, &asked));
+    assert_eq!(story.reply(0, 2, Reply::Busy), None);
+    let paused = story.client.clone();
+    assert_eq!((story.step(Input::Tick), &story.client), (None, &paused));
+}
+
+#[test]
 fn an_answer_that_waited_out_a_sleep_is_still_heard() {
     let (mut story, _) = Story::with_session(3);
     story.now = story.now.after(Span::secs(3600));

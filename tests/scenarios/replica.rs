@@ -408,9 +408,42 @@ fn a_session_forgotten_in_the_step_that_applied_its_command_is_not_said_to_be_un
     group.persist(Slot::new(leader), usize::MAX);
     assert_eq!(group.machine(leader).state().sum, 5);
     assert_eq!(group.machine(leader).outcome(ClientId::new(1), 1), Outcome::Superseded);
+    let opened = group.machine(leader).outcome(ClientId::new(2), 0);
+    assert_eq!(opened, Outcome::NoSession, "nothing is in doubt about an opening");
     submit(&mut group, leader, &[add(1, 1, 5)]);
     group.persist(Slot::new(leader), usize::MAX);
     assert_eq!(group.machine(leader).outcome(ClientId::new(1), 1), Outcome::NoSession);
+}
+
+// The host could have asked when the command was applied; what is sent again now is not in doubt.
+#[test]
+fn a_session_forgotten_after_the_step_that_applied_its_command_is_unknown() {
+    let mut group = group(1, 1);
+    group.setup.raft.limits.sessions = 1;
+    group.restart(0);
+    group.pass(Span::millis(400));
+    submit(&mut group, 0, &[open(1), add(1, 1, 5)]);
+    assert_eq!(group.machine(0).outcome(ClientId::new(1), 1), Outcome::Done(&5));
+    submit(&mut group, 0, &[open(2)]);
+    assert_eq!(group.machine(0).outcome(ClientId::new(1), 1), Outcome::NoSession);
+}
+
+#[test]
+fn every_place_is_told_to_be_applied_once() {
+    let (mut group, leader) = led_group(3);
+    submit(&mut group, leader, &[open(7), add(7, 1, 5)]);
+    group.pass(Span::millis(200));
+    submit(&mut group, leader, &[add(7, 2, 5)]);
+    group.pass(Span::millis(200));
+    let applied = |output: &Output| match output {
+        Output::Applied { index } => Some(*index),
+        _ => None,
+    };
+    for slot in 0..3 {
+        let told: Vec<_> = group.nodes[usize::from(slot)].told.iter().filter_map(applied).collect();
+        assert!(told.windows(2).all(|pair| pair[0] < pair[1]), "{told:?}");
+        assert_eq!(told.last(), Some(&group.machine(slot).applied().entry.index));
+    }
 }
 
 // A complaint about one leader's clock was taken for one about the next leader's.
@@ -481,6 +514,18 @@ fn a_log_beyond_the_limits_is_refused_at_the_start_and_not_cut_short() {
         let fits = last.index.number() <= low.entries as u64 && low.runs > 2;
         assert!(fits || with(low).err() == Some(RecoverError::Entries));
     }
+}
+
+#[test]
+fn a_log_of_as_many_entries_as_the_limit_is_taken_and_one_of_more_is_not() {
+    let (mut group, leader) = led_group(3);
+    submit(&mut group, leader, &[open(7)]);
+    (1..=4).for_each(|sequence| submit(&mut group, leader, &[add(7, sequence, 1)]));
+    let last = group.machine(leader).raft().log().last();
+    let with = |entries| recover(&group, leader, Limits { entries, ..BOARD });
+    let entries = last.index.number() as usize;
+    assert_eq!(with(entries).map(|replica| replica.raft().log().last()), Ok(last));
+    assert_eq!(with(entries - 1).err(), Some(RecoverError::Entries));
 }
 
 // Full to the brim, it could neither lead nor take in the first entry of who does.
