@@ -144,6 +144,16 @@ fn a_node_without_a_clock_has_no_time_until_it_hears_one_and_then_goes_on_by_its
     assert_eq!(clock.stamp(board(2_005)), Ok(Stamp::at_millis(1_700_000_002_000)));
 }
 
+// Whatever is said more often than once a millisecond would stop its clock.
+#[test]
+fn a_node_without_a_clock_is_not_slowed_by_what_it_knows() {
+    let (mut clock, heard) = (clock(), Stamp::at_millis(5_000));
+    for micros in [0, 999] {
+        clock.observe(Now::mono(micros), heard).unwrap();
+    }
+    assert_eq!(clock.stamp(Now::mono(1_000)), Ok(Stamp::at_millis(5_001)));
+}
+
 // What a board hears first may be an entry of yesterday: its clock would never reach today's, and a
 // crystal that loses a millisecond in a second gets there in a quiet quarter of an hour.
 #[test]
