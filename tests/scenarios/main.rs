@@ -2,6 +2,7 @@
 
 mod cast;
 mod client;
+mod compaction;
 mod errors;
 mod hlc;
 mod lease;

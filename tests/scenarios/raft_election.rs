@@ -277,6 +277,8 @@ fn a_configuration_that_cannot_work_is_refused() {
     assert_eq!(config(|config| config.election_timeout = Span::ZERO), Err(ConfigError::Timeouts));
     assert_eq!(config(|config| config.me = Slot::new(3)), Err(ConfigError::NotAVoter));
     assert_eq!(config(|config| config.limits.members = 2), Err(ConfigError::TooManyVoters));
+    assert_eq!(config(|config| config.limits.members = 3), Ok(()));
+    assert_eq!(config(|config| config.election_timeout = config.heartbeat.times(2)), Ok(()));
 }
 
 // The numbers end somewhere, and a corrupt one must not make an agreement there.
