@@ -146,6 +146,41 @@ fn a_follower_that_has_lost_its_disk_is_told_of_and_never_counted() {
     assert_eq!(c.commits(), [4, 0]);
 }
 
+// An acknowledgement that says nothing new does not excuse what was lost before it.
+#[test]
+fn a_conflict_in_a_later_round_than_the_acknowledgement_is_proof_of_a_loss() {
+    let mut c = Group::of(3);
+    c.elect(0);
+    c.propose(0, 3);
+    c.flights.clear();
+    (0..3).for_each(|_| c.ring(0));
+    let Some(Message::Append { round: now, .. }) = c.newest(0, 1) else { panic!() };
+    let (term, at) = (Term::new(1), Index::new(4));
+    for round in [now - 2, now] {
+        c.say(1, 0, Message::Matched { term, matched: at, round });
+    }
+    let conflict = |round| Message::Conflict { term, rejected: at, hint: EntryId::ZERO, round };
+    let stale = Event::Ignored { from: Slot::new(1), why: Ignored::Stale };
+    assert_eq!(events(&c, 1, 0, conflict(now - 2)), [stale]);
+    let lost = Event::LogLost { by: Slot::new(1), matched: at };
+    assert_eq!(events(&c, 1, 0, conflict(now - 1)), [lost]);
+}
+
+#[test]
+fn no_more_is_under_way_to_a_follower_than_the_window_permits() {
+    let mut c = Group::of(2);
+    c.elect(0);
+    (0..5).for_each(|_| c.propose(0, BOARD.batch as u32));
+    let counts = c.flights.iter().map(|flight| match flight.packet.0 {
+        Message::Append { count, .. } => count as usize,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(counts.sum::<usize>(), BOARD.window);
+    let said = c.flights.len();
+    c.propose(0, 1);
+    assert_eq!(c.flights.len(), said, "and nothing is said in vain");
+}
+
 // etcd, rawnode.go, "the ABA problem": a write that was overwritten twice confirmed the third.
 #[test]
 fn a_write_that_was_overwritten_confirms_nothing() {

@@ -179,6 +179,18 @@ fn a_lost_part_and_a_damaged_whole_are_sent_again() {
     assert_eq!(c.commits(), [9, 9, 9]);
 }
 
+#[test]
+fn a_snapshot_that_is_larger_than_the_limit_is_not_received() {
+    let most = BOARD.snapshot as u32;
+    for (size, received) in [(most, Some(256)), (most + 1, None)] {
+        let mut c = one_has_a_tail();
+        let (term, boundary, digest) = (Term::new(1), entry(1, 9), 9);
+        let (offset, length, round) = (0, 256, 0);
+        c.say(0, 1, Message::Chunk { term, boundary, digest, size, offset, length, round });
+        assert_eq!(c.machine(1).incoming().map(|incoming| incoming.received), received);
+    }
+}
+
 // raft-rs#392, etcd#21190: replay began at a commit index, not at what the state machine had.
 #[test]
 fn a_restart_begins_at_the_snapshot_and_tells_every_commit_after_it_again() {
