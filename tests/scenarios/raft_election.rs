@@ -115,6 +115,20 @@ fn a_pre_vote_counts_only_for_the_term_it_was_asked_about() {
     assert_eq!(c.machine(0).role(), "canvasser");
 }
 
+#[test]
+fn an_answer_to_another_canvass_is_ignored_with_a_word_and_a_refusal_is_none() {
+    let mut c = Group::of(3);
+    c.silence();
+    c.ring(0);
+    let answer = |proposed, granted| {
+        let (term, proposed) = (Term::ZERO, Term::new(proposed));
+        events(&c, 1, 0, Message::PreVoteReply { term, proposed, granted })
+    };
+    let stale = Event::Ignored { from: Slot::new(1), why: Ignored::Stale };
+    assert_eq!((answer(2, true), answer(2, false)), (vec![stale], vec![stale]));
+    assert_eq!(answer(1, false), []);
+}
+
 // openraft, fixed 2026-04-08: a lone voter campaigned again while its own vote was being written.
 #[test]
 fn a_lone_voter_is_elected_once_however_slow_its_disk() {

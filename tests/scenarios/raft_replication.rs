@@ -1,18 +1,8 @@
 //! Replication and commit: what counts as held, by whom, and what a late word may change.
 
 use crate::cast::*;
-use quorate::event::{Event, Ignored};
 use quorate::limits::{BOARD, Limits, MOST};
 use quorate_sim::cluster::Effect;
-use quorate_sim::raft::Outputs;
-
-/// What a member's host hears of the events of one message.
-fn events(c: &Group, from: u8, to: u8, message: Message) -> Vec<Event> {
-    let mut member = c.machine(to).clone();
-    let mut out = Outputs::with_room(member.max_outputs());
-    member.step(c.now(), Input::Message { from: Slot::new(from), message }, &mut out).unwrap();
-    out.events
-}
 
 // Ongaro and Ousterhout, figure 8; dissertation 3.6.2.
 #[test]
