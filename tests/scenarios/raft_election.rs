@@ -179,6 +179,36 @@ fn a_vote_is_told_when_its_ballot_is_on_disk_and_is_then_kept() {
     assert_eq!(c.machine(1).vote(), Some(Slot::new(0)));
 }
 
+// Ongaro and Ousterhout, 5.2: at most one candidate in a term, first come, first served.
+#[test]
+fn a_member_votes_once_in_a_term_and_says_so_again_to_whom_it_chose() {
+    let mut c = Group::of(3);
+    c.silence();
+    let vote = Message::Vote { term: Term::new(1), last: EntryId::ZERO };
+    let reply = |granted| Some(Message::VoteReply { term: Term::new(1), granted });
+    for (candidate, is_chosen) in [(0, true), (2, false), (0, true)] {
+        c.say(candidate, 1, vote);
+        assert_eq!(c.newest(1, candidate), reply(is_chosen));
+        c.flights.clear();
+    }
+    assert_eq!(c.machine(1).vote(), Some(Slot::new(0)));
+}
+
+#[test]
+fn a_refused_vote_brings_the_real_term_back_and_an_old_answer_says_nothing() {
+    let mut c = Group::of(3);
+    c.silence();
+    c.ring(0);
+    c.deliver(0, 1);
+    c.deliver(1, 0);
+    assert_eq!(c.machine(0).role(), "candidate");
+    let reply = |term, granted| Message::VoteReply { term: Term::new(term), granted };
+    let stale = Event::Ignored { from: Slot::new(1), why: Ignored::Stale };
+    assert_eq!(events(&c, 1, 0, reply(0, true)), [stale]);
+    c.say(1, 0, reply(5, false));
+    assert_eq!((c.machine(0).role(), c.machine(0).term()), ("follower", Term::new(5)));
+}
+
 // Twenty thousand random runs of a prototype of this library did not find it.
 #[test]
 fn a_vote_request_never_leaves_before_its_ballot_is_on_disk() {
