@@ -88,6 +88,23 @@ fn a_snapshot_may_be_as_large_as_the_limit_and_no_larger() {
     }
 }
 
+// The log on disk still begins below the snapshot, and must be found to go on from it.
+#[test]
+fn a_crash_between_a_snapshot_and_the_write_that_follows_it_loses_nothing() {
+    let mut group = alone(BOARD.snapshot);
+    fill(&mut group, 0, BOARD.entries / 2 - 1);
+    group.disk_is_fast(0, false);
+    fill(&mut group, 0, BOARD.entries / 2);
+    group.persist(Slot::new(0), usize::MAX);
+    assert_eq!((stored(&group, 0) > 0, group.pending(0)), (true, 1));
+    let state = group.machine(0).state().clone();
+    group.restart(0);
+    assert_eq!(last(&group, 0) as usize, BOARD.entries / 2);
+    group.disk_is_fast(0, true);
+    group.pass(Span::millis(400));
+    assert_eq!(group.machine(0).state(), &state);
+}
+
 /// What a follower that has taken in so many entries of one term, some of them committed, stores.
 fn stores(count: usize, committed: u64) -> usize {
     let setup = group(3, 1).setup;

@@ -10,5 +10,6 @@ mod raft_election;
 mod raft_reads;
 mod raft_replication;
 mod raft_snapshots;
+mod raft_votes;
 mod replica;
 mod sum;

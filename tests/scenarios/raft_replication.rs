@@ -292,6 +292,25 @@ fn a_repeated_append_cuts_nothing() {
     assert_eq!(c.last(1), entry(1, 5));
 }
 
+// A leader that repeats itself has not heard the answer; one answer to each word would never end.
+#[test]
+fn what_was_heard_is_answered_again_only_if_it_brings_entries() {
+    let mut c = Group::of(3);
+    c.elect(0);
+    c.propose(0, 1);
+    c.settle();
+    let mut is_answered = |message| {
+        c.flights.clear();
+        c.say(0, 1, in_round(message, 5));
+        c.newest(1, 0).is_some()
+    };
+    let heartbeat = append(1, entry(1, 2), (1, 0), 2);
+    assert!(is_answered(heartbeat), "a new round");
+    assert!(!is_answered(heartbeat), "the same again");
+    assert!(is_answered(append(1, entry(1, 1), (1, 1), 2)), "entries that are here");
+    assert!(is_answered(append(1, entry(1, 1), (1, 1), 2)), "as often as they come");
+}
+
 // etcd#11929, raft-rs#530: a new leader went through its whole log, and ran out of memory.
 #[test]
 fn a_new_leader_of_a_long_log_has_no_more_to_do_than_one_of_a_short_log() {
