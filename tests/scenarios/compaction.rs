@@ -31,10 +31,10 @@ fn alone(limit: usize) -> Group {
 }
 
 fn fill(group: &mut Group, slot: u8, end: usize) {
-    while last(group, slot) < end as u64 {
-        let sequence = last(group, slot);
+    for sequence in last(group, slot)..end as u64 {
         submit(group, slot, &[add(7, sequence, 1)]);
     }
+    assert_eq!(last(group, slot), end as u64);
 }
 
 #[test]
@@ -53,9 +53,8 @@ fn a_log_is_compacted_only_for_the_sake_of_a_quarter_of_it() {
     fill(&mut group, leader, BOARD.entries / 4 - 1);
     let others = [(leader + 1) % 3, (leader + 2) % 3];
     group.part(&[leader], &others);
-    let mut sequence = 100;
-    while group.ask(leader, Ask::Submit(vec![add(7, sequence, 1)])).is_ok() {
-        sequence += 1;
+    for sequence in 100..200 {
+        let _ = group.ask(leader, Ask::Submit(vec![add(7, sequence, 1)]));
     }
     assert_eq!(last(&group, leader) as usize, BOARD.entries - BOARD.runs + 1);
     assert_eq!(stored(&group, leader), 0, "of a full log too little is committed");

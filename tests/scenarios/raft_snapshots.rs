@@ -133,6 +133,25 @@ fn a_transfer_ends_with_its_leadership_and_its_bytes_are_of_use_to_the_next() {
     assert!(!c.story()[told..].contains("n2 → n0 t2 received 0"), "it goes on where it stopped");
 }
 
+#[test]
+fn an_answer_about_another_snapshot_moves_nothing() {
+    let mut c = one_is_left_behind();
+    c.ring(0);
+    let part = loop {
+        match c.newest(0, 2) {
+            Some(part @ Message::Chunk { .. }) => break part,
+            _ => assert!(c.deliver(0, 2) || c.deliver(2, 0), "a transfer begins"),
+        }
+    };
+    c.flights.clear();
+    let Message::Chunk { term, digest, round, .. } = part else { panic!() };
+    let answer = |digest| Message::Received { term, digest, received: 256, round };
+    c.say(2, 0, answer(digest + 1));
+    assert_eq!(c.newest(0, 2), None);
+    c.say(2, 0, answer(digest));
+    assert!(matches!(c.newest(0, 2), Some(Message::Chunk { offset: 256, .. })));
+}
+
 // etcd-io/raft#31: a follower's conflict arrived when the entry that it named was compacted.
 #[test]
 fn a_conflict_below_the_floor_brings_the_snapshot() {

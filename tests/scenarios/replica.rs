@@ -250,14 +250,9 @@ fn a_full_log_refuses_with_a_reason_and_recovers() {
     let (mut group, leader) = led_group(3);
     submit(&mut group, leader, &[open(7)]);
     group.part(&[leader], &others(leader));
-    let mut sequence = 0;
-    let refused = loop {
-        sequence += 1;
-        if let Err(refused) = group.ask(leader, Ask::Submit(vec![add(7, sequence, 1)])) {
-            break refused;
-        }
-    };
-    assert_eq!(refused, Refused::Full(quorate::limits::Limit::Entries));
+    let mut asked = (1..1_000).map(|n| (n, group.ask(leader, Ask::Submit(vec![add(7, n, 1)]))));
+    let (sequence, refused) = asked.find(|(_, asked)| asked.is_err()).expect("it is full at last");
+    assert_eq!(refused, Err(Refused::Full(quorate::limits::Limit::Entries)));
     group.heal();
     group.pass(Span::millis(200));
     submit(&mut group, leader, &[add(7, sequence, 1)]);
@@ -358,9 +353,11 @@ fn what_is_due_is_proposed_again_by_a_leader_that_was_replaced() {
     others(old)
         .into_iter()
         .for_each(|slot| group.nodes[usize::from(slot)].wall_ahead_micros = Some(0));
-    while !group.machine(old).raft().leads() {
-        group.ring(old);
-        group.settle();
+    for _ in 0..20 {
+        if !group.machine(old).raft().leads() {
+            group.ring(old);
+            group.settle();
+        }
     }
     group.pass(Span::millis(100));
     assert_eq!(group.machine(old).state().sum, DUE);
@@ -388,12 +385,16 @@ fn a_transfer_that_broke_off_keeps_nobody_from_compacting() {
     group.disk_is_fast(old, true);
     group.heal();
     let sends = |group: &Group| group.machine(behind).raft().incoming().is_some();
-    while !sends(&group) {
+    for _ in 0..20 {
+        if sends(&group) {
+            break;
+        }
         group.ring(old);
         while !sends(&group) && !group.flights.is_empty() {
             group.deliver_at(0);
         }
     }
+    assert!(sends(&group), "a transfer begins");
     group.crash(Slot::new(old), 0);
     group.flights.clear();
     group.pass(Span::millis(1_000));
