@@ -141,7 +141,9 @@ mod tests {
     #[test]
     fn only_what_was_encoded_is_decoded() {
         let sessions = decoded(&[1, 2, 3], 3).unwrap();
-        assert_eq!(sessions.outcome(ClientId::new(2), 3), Outcome::Done(&9));
+        let outcome = |sequence| sessions.outcome(ClientId::new(2), sequence);
+        assert_eq!((outcome(2), outcome(3)), (Outcome::Superseded, Outcome::Done(&9)));
+        assert_eq!(outcome(4), Outcome::NoSession, "it has not come to pass");
         let mut bytes = Bytes::new();
         sessions.encode(&mut bytes).unwrap();
         assert_eq!(Sessions::<u64>::decode(&mut &*bytes, 3), Ok(sessions));
