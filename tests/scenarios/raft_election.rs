@@ -268,7 +268,7 @@ fn a_leader_that_is_heard_and_has_committed_nothing_new_does_not_end_it() {
         c.elect_unheard(0);
         c.ask(0, Input::StepDown).unwrap();
     }
-    c.say(1, 0, append(9, EntryId::ZERO, (9, 0), 0));
+    (0..2).for_each(|_| c.say(1, 0, append(9, EntryId::ZERO, (9, 0), 0)));
     assert_eq!(c.machine(0).leader(), Some(Slot::new(1)));
     assert!(c.machine(0).deadline().unwrap().since(c.now().mono) > Span::secs(2));
 }
