@@ -431,6 +431,7 @@ fn explore(c: &Group, script: &[Input], ends: &mut Vec<(u64, Vec<u64>)>) {
         (Slot::new(0), Stimulus::Ask(*ask), rest)
     } else {
         assert!(!c.machine(1).leads());
+        assert!(ends.len() < 10_000, "more is said than there is to say");
         return ends.push((c.machine(0).term().number(), c.commits()));
     };
     for order in orders(&c.encode(slot, stimulus).unwrap()) {
