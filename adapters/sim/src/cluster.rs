@@ -447,7 +447,7 @@ impl<S: Subject> Cluster<S> {
 
     /// Delivers everything, and what comes of it, without time passing.
     pub fn settle(&mut self) {
-        for _ in 0..100_000 {
+        for _ in 0..10_000 {
             if self.flights.is_empty() {
                 return;
             }
