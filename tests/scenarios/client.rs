@@ -180,7 +180,7 @@ fn a_command_that_never_left_for_want_of_a_session_was_not_taken() {
 
 #[test]
 fn a_leader_that_is_not_on_the_list_or_denies_it_is_not_asked() {
-    for leader in [Some(0), Some(9)] {
+    for leader in [Some(0), Some(3), Some(9)] {
         let (mut story, _) = Story::with_session(3);
         assert_eq!(sent(story.reply(0, 2, Reply::NotLeader { leader })).0, 1);
     }
@@ -316,6 +316,16 @@ fn an_early_tick_shortens_neither_an_attempt_nor_a_pause() {
     assert_eq!(story.reply(0, 2, Reply::Busy), None);
     let paused = story.client.clone();
     assert_eq!((story.step(Input::Tick), &story.client), (None, &paused));
+}
+
+#[test]
+fn a_connection_that_nothing_is_waited_for_on_may_end() {
+    let (mut story, _) = Story::with_session(3);
+    let asked = story.client.clone();
+    assert_eq!((story.step(Input::Unreachable { node: 1 }), &story.client), (None, &asked));
+    assert_eq!(story.reply(0, 2, Reply::Busy), None);
+    let paused = story.client.clone();
+    assert_eq!((story.step(Input::Unreachable { node: 0 }), &story.client), (None, &paused));
 }
 
 #[test]

@@ -102,6 +102,7 @@ fn a_clock_stops_at_its_durable_bound_until_the_next_is_durable() {
     let bound = clock.reserve(at(1_000)).unwrap();
     clock.durable(bound);
     assert_eq!(clock.reserve(at(1_050)), None, "enough is left");
+    assert_eq!(clock.reserve(at(1_100)), None, "half is left");
     assert!(clock.reserve(at(1_150)).is_some(), "half is used up");
     clock.durable(Stamp::at_millis(500));
     assert!(clock.stamp(at(1_200)).is_ok(), "a late write lowers nothing");
