@@ -207,12 +207,6 @@ impl Members {
         Self(self.0 & !Self::bit(slot))
     }
 
-    /// What is in both sets.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
     /// How many slots are in the set.
     #[must_use]
     pub const fn len(self) -> usize {
