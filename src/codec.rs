@@ -159,6 +159,7 @@ mod tests {
     fn the_digest_is_golden_and_sees_every_byte() {
         assert_eq!(digest(b""), 0xc381_7c01_6ba4_ff30);
         let base = digest(b"quorate!x");
+        assert_eq!(base, 0x162d_9668_483b_421a);
         for position in 0..9 {
             let mut other = *b"quorate!x";
             other[position] ^= 1;

@@ -158,3 +158,31 @@ pub enum Stopped {
     /// A snapshot could not be restored, or the log does not fit its own identities.
     Corrupt,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_of_an_event_never_changes() {
+        let (from, slot, term) = (Index::new(1), Slot::new(1), Term::new(1));
+        let boundary = EntryId::new(term, from);
+        let events = [
+            Event::Ignored { from: slot, why: Ignored::Stale },
+            Event::TermAdopted { term },
+            Event::Canvassing { term },
+            Event::Campaigning { term },
+            Event::Elected { barrier: boundary },
+            Event::SteppedDown { term, why: SteppedDown::Asked },
+            Event::Overslept { late: Span::ZERO },
+            Event::Truncated { from },
+            Event::LogLost { by: slot, matched: from },
+            Event::Installed { boundary },
+            Event::Compacted { boundary },
+            Event::Stopped { why: Stopped::Corrupt },
+            Event::StampTooEarly { index: from },
+            Event::SessionEvicted { client: crate::id::ClientId::new(1) },
+        ];
+        assert!(events.iter().map(|event| event.code()).eq(1..=14));
+    }
+}

@@ -207,12 +207,6 @@ impl Members {
         Self(self.0 & !Self::bit(slot))
     }
 
-    /// What is in both sets.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
     /// How many slots are in the set.
     #[must_use]
     pub const fn len(self) -> usize {
@@ -265,6 +259,8 @@ mod tests {
         let set: Members = [31, 0, 7].into_iter().map(Slot::new).collect();
         let listed: [u8; 3] = core::array::from_fn(|i| set.iter().nth(i).unwrap().number());
         assert_eq!(listed, [0, 7, 31]);
+        assert_eq!(std::format!("{set:?}"), "{0, 7, 31}");
+        assert_eq!(set.with(Slot::new(7)), set, "a slot is in it once, however often it is put in");
         assert_eq!(set.without(Slot::new(7)).len(), 2);
         assert_eq!(Members::first(3).iter().count(), 3);
     }

@@ -158,3 +158,57 @@ impl fmt::Display for Refused {
 }
 
 impl core::error::Error for Refused {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bounded::List;
+
+    /// Says two things in every step.
+    struct Echo;
+
+    impl Machine for Echo {
+        type Input<'a> = u8;
+        type Output = u8;
+
+        fn step<X: Outbox<u8> + ?Sized>(
+            &mut self,
+            _: Now,
+            input: u8,
+            out: &mut X,
+        ) -> Result<(), Refused> {
+            check_outbox(out, 2)?;
+            out.push(input);
+            out.push(input);
+            Ok(())
+        }
+
+        fn deadline(&self) -> Option<Instant> {
+            None
+        }
+
+        fn max_outputs(&self) -> usize {
+            2
+        }
+    }
+
+    const NOW: Now = Now::mono(0);
+
+    #[test]
+    fn a_list_is_an_outbox_with_as_much_room_as_it_has() {
+        let mut out = List::<u8, 2>::new();
+        assert_eq!(Echo.step(NOW, 7, &mut out), Ok(()));
+        assert_eq!(&*out, &[7, 7]);
+        assert_eq!(Echo.step(NOW, 8, &mut out), Err(Refused::OutboxNotEmpty));
+        let needs = Refused::OutboxTooSmall { needs: 2 };
+        assert_eq!(Echo.step(NOW, 7, &mut List::<u8, 1>::new()), Err(needs));
+    }
+
+    #[test]
+    #[cfg(feature = "alloc")]
+    fn a_vector_is_an_outbox_with_room_for_everything() {
+        let mut out = Echo.step_vec(NOW, 7).unwrap();
+        assert_eq!(out, [7, 7]);
+        assert_eq!(Echo.step(NOW, 8, &mut out), Err(Refused::OutboxNotEmpty));
+    }
+}

@@ -185,4 +185,19 @@ mod tests {
         assert_eq!(Span::millis(3).minus(Span::secs(1)), Span::ZERO);
         assert_eq!(Span::millis(3).divided(0), Span::millis(3));
     }
+
+    #[test]
+    fn time_comes_out_in_the_units_in_which_it_is_asked_for() {
+        let micros = 1_234_567;
+        assert_eq!(
+            (Span::micros(micros).as_micros(), Span::micros(micros).as_millis()),
+            (micros, 1_234)
+        );
+        assert_eq!(
+            (Wall::from_micros(micros).as_micros(), Wall::from_micros(micros).as_millis()),
+            (micros, 1_234)
+        );
+        assert_eq!(Instant::from_micros(micros).as_micros(), micros);
+        assert_eq!(core::time::Duration::from(Span::micros(micros)).as_micros(), 1_234_567);
+    }
 }

@@ -151,6 +151,23 @@ fn a_ring_is_a_queue_with_a_limit() {
 }
 
 #[test]
+fn rings_are_equal_if_their_elements_are_and_show_them_as_a_list() {
+    let ring = |items: &[u64]| {
+        let mut ring = Ring::<u64, 4>::new();
+        items.iter().for_each(|item| ring.push(*item).unwrap());
+        ring
+    };
+    let mut turned = ring(&[9, 9, 1, 2]);
+    turned.drop_front(2);
+    turned.push(3).unwrap();
+    assert_eq!(turned, ring(&[1, 2, 3]));
+    for other in [&[1, 2][..], &[1, 2, 4], &[1, 2, 3, 3], &[]] {
+        assert_ne!(turned, ring(other));
+    }
+    assert_eq!(format!("{turned:?}"), "[1, 2, 3]");
+}
+
+#[test]
 fn a_map_is_a_tree_map_with_a_limit() {
     fn run<const N: usize>(seed: u64) {
         let (mut map, mut rng) = (Map::<u64, u64, N>::new(), Rng::new(seed));

@@ -179,3 +179,69 @@ impl Message {
 }
 
 const _: () = assert!(size_of::<Message>() == 56);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn entry(term: u64, index: u64) -> EntryId {
+        EntryId::new(Term::new(term), Index::new(index))
+    }
+
+    #[test]
+    fn a_snapshot_covers_an_entry_of_a_term_that_has_begun_and_has_bytes() {
+        let last = LAST_POSITION.number();
+        let is_coherent =
+            |boundary, size| Snapshot { boundary, size, digest: 7 }.is_coherent(Term::new(3));
+        assert!([entry(3, 1), entry(1, 9), entry(3, last)].iter().all(|at| is_coherent(*at, 1)));
+        assert!(
+            ![entry(4, 1), entry(3, 0), entry(3, u64::MAX)].iter().any(|at| is_coherent(*at, 1))
+        );
+        assert!(!is_coherent(entry(3, 1), 0));
+    }
+
+    #[test]
+    fn nobody_asks_for_votes_in_a_term_that_has_entries_of_a_leader() {
+        let asks = |last| {
+            let term = Term::new(3);
+            let is_asked = [Message::PreVote { term, last }, Message::Vote { term, last }];
+            is_asked.map(|message| message.is_coherent())
+        };
+        assert_eq!(asks(entry(2, 5)), [true, true]);
+        assert_eq!(asks(entry(3, 5)), [false, false]);
+        assert_eq!(asks(entry(4, 5)), [false, false]);
+    }
+
+    #[test]
+    fn entries_go_on_from_the_one_before_them_and_are_of_no_term_to_come() {
+        let says = |prev, entries, count| {
+            let (term, entries, commit) = (Term::new(3), Term::new(entries), Index::ZERO);
+            Message::Append { term, prev, entries, count, commit, round: 0 }.is_coherent()
+        };
+        assert!(says(EntryId::ZERO, 1, 1) && says(entry(1, 1), 3, 2) && says(entry(3, 1), 3, 1));
+        assert!(says(entry(3, 1), 0, 0), "of no entries the term says nothing");
+        assert!(!says(entry(4, 1), 4, 0), "the one before is of a term to come");
+        assert!(!says(entry(0, 1), 1, 1), "an entry is of no term");
+        assert!(!says(entry(1, 0), 1, 1), "a term has an entry at zero");
+        assert!(!says(entry(2, 1), 1, 1), "terms fall along the log");
+        assert!(!says(entry(2, 1), 4, 1), "of a term to come");
+        assert!(!says(EntryId::ZERO, 0, 1), "of no term");
+        let last = LAST_POSITION.number();
+        assert!(
+            says(entry(1, last - 1), 1, 1) && !says(entry(1, last), 1, 1),
+            "the end of the log"
+        );
+    }
+
+    #[test]
+    fn a_part_of_a_snapshot_lies_within_it() {
+        let says = |index, offset, length| {
+            let (term, boundary, round) = (Term::new(3), entry(3, index), 0);
+            let part = Message::Chunk { term, boundary, digest: 7, size: 9, offset, length, round };
+            part.is_coherent()
+        };
+        assert!(says(1, 0, 9) && says(1, 4, 5) && says(1, 9, 0));
+        assert!(!says(1, 4, 6) && !says(1, 10, 0) && !says(1, u32::MAX, 9));
+        assert!(!says(0, 0, 9), "nor is it a part of what cannot be");
+    }
+}

@@ -118,3 +118,37 @@ impl<R: Codec> Sessions<R> {
         Ok(sessions)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bounded::List;
+
+    type Bytes = List<u8, 200>;
+
+    fn decoded(clients: &[u64], limit: usize) -> Result<Sessions<u64>, Malformed> {
+        let mut bytes = Bytes::new();
+        u32::try_from(clients.len()).unwrap().encode(&mut bytes).unwrap();
+        for client in clients {
+            ClientId::new(*client).encode(&mut bytes).unwrap();
+            3_u64.encode(&mut bytes).unwrap();
+            Some(9_u64).encode(&mut bytes).unwrap();
+            Index::new(5).encode(&mut bytes).unwrap();
+        }
+        Sessions::decode(&mut &*bytes, limit)
+    }
+
+    #[test]
+    fn only_what_was_encoded_is_decoded() {
+        let sessions = decoded(&[1, 2, 3], 3).unwrap();
+        let outcome = |sequence| sessions.outcome(ClientId::new(2), sequence);
+        assert_eq!((outcome(2), outcome(3)), (Outcome::Superseded, Outcome::Done(&9)));
+        assert_eq!(outcome(4), Outcome::NoSession, "it has not come to pass");
+        let mut bytes = Bytes::new();
+        sessions.encode(&mut bytes).unwrap();
+        assert_eq!(Sessions::<u64>::decode(&mut &*bytes, 3), Ok(sessions));
+        assert_eq!(decoded(&[1, 3, 2], 3), Err(Malformed), "not in order");
+        assert_eq!(decoded(&[1, 2, 2], 3), Err(Malformed), "one client twice");
+        assert_eq!(decoded(&[1, 2, 3], 2), Err(Malformed), "more than there may be");
+    }
+}

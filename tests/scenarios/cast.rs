@@ -1,11 +1,12 @@
 //! The words that the stories about Raft share.
 
 pub(crate) use quorate::Machine;
+pub(crate) use quorate::event::{Event, Ignored};
 pub(crate) use quorate::id::{EntryId, Index, Slot, Term};
 pub(crate) use quorate::raft::{Input, Message, Output, Raft, Snapshot};
 pub(crate) use quorate::time::Span;
 pub(crate) use quorate_sim::cluster::{Cluster, Stimulus};
-pub(crate) use quorate_sim::raft::{Setup, entry};
+pub(crate) use quorate_sim::raft::{Outputs, Setup, entry};
 
 /// A group of Raft members in one process.
 pub(crate) type Group = Cluster<Raft>;
@@ -36,4 +37,12 @@ pub(crate) fn snapshot(boundary: EntryId) -> Snapshot {
 /// An acknowledgement.
 pub(crate) fn matched(term: u64, matched: u64) -> Message {
     Message::Matched { term: Term::new(term), matched: Index::new(matched), round: 0 }
+}
+
+/// What a member's host hears of the events of one message.
+pub(crate) fn events(c: &Group, from: u8, to: u8, message: Message) -> Vec<Event> {
+    let mut member = c.machine(to).clone();
+    let mut out = Outputs::with_room(member.max_outputs());
+    member.step(c.now(), Input::Message { from: Slot::new(from), message }, &mut out).unwrap();
+    out.events
 }

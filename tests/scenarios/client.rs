@@ -180,7 +180,7 @@ fn a_command_that_never_left_for_want_of_a_session_was_not_taken() {
 
 #[test]
 fn a_leader_that_is_not_on_the_list_or_denies_it_is_not_asked() {
-    for leader in [Some(0), Some(9)] {
+    for leader in [Some(0), Some(3), Some(9)] {
         let (mut story, _) = Story::with_session(3);
         assert_eq!(sent(story.reply(0, 2, Reply::NotLeader { leader })).0, 1);
     }
@@ -309,6 +309,26 @@ fn a_tick_that_comes_an_hour_late_ends_the_request_once() {
 }
 
 #[test]
+fn an_early_tick_shortens_neither_an_attempt_nor_a_pause() {
+    let (mut story, _) = Story::with_session(1);
+    let asked = story.client.clone();
+    assert_eq!((story.step(Input::Tick), &story.client), (None, &asked));
+    assert_eq!(story.reply(0, 2, Reply::Busy), None);
+    let paused = story.client.clone();
+    assert_eq!((story.step(Input::Tick), &story.client), (None, &paused));
+}
+
+#[test]
+fn a_connection_that_nothing_is_waited_for_on_may_end() {
+    let (mut story, _) = Story::with_session(3);
+    let asked = story.client.clone();
+    assert_eq!((story.step(Input::Unreachable { node: 1 }), &story.client), (None, &asked));
+    assert_eq!(story.reply(0, 2, Reply::Busy), None);
+    let paused = story.client.clone();
+    assert_eq!((story.step(Input::Unreachable { node: 0 }), &story.client), (None, &paused));
+}
+
+#[test]
 fn an_answer_that_waited_out_a_sleep_is_still_heard() {
     let (mut story, _) = Story::with_session(3);
     story.now = story.now.after(Span::secs(3600));
@@ -327,6 +347,15 @@ fn what_cannot_be_now_is_refused_and_nothing_happens() {
     for nodes in [0, 33] {
         assert!(Client::<(), ()>::new(config(nodes)).is_err());
     }
+}
+
+#[test]
+fn a_host_may_say_again_how_many_nodes_it_knows_and_know_32() {
+    let mut story = Story::of(31);
+    for count in [31, 32, 32] {
+        assert_eq!(story.step(Input::Nodes { count }), None);
+    }
+    assert!(Client::<(), ()>::new(config(32)).is_ok());
 }
 
 #[test]

@@ -102,6 +102,7 @@ fn a_clock_stops_at_its_durable_bound_until_the_next_is_durable() {
     let bound = clock.reserve(at(1_000)).unwrap();
     clock.durable(bound);
     assert_eq!(clock.reserve(at(1_050)), None, "enough is left");
+    assert_eq!(clock.reserve(at(1_100)), None, "half is left");
     assert!(clock.reserve(at(1_150)).is_some(), "half is used up");
     clock.durable(Stamp::at_millis(500));
     assert!(clock.stamp(at(1_200)).is_ok(), "a late write lowers nothing");
@@ -142,6 +143,16 @@ fn a_node_without_a_clock_has_no_time_until_it_hears_one_and_then_goes_on_by_its
     assert_eq!(clock.stamp(board(1_005)), Ok(Stamp::at_millis(1_700_000_001_000)));
     clock.observe(board(1_005), Stamp::at_millis(3)).unwrap();
     assert_eq!(clock.stamp(board(2_005)), Ok(Stamp::at_millis(1_700_000_002_000)));
+}
+
+// Whatever is said more often than once a millisecond would stop its clock.
+#[test]
+fn a_node_without_a_clock_is_not_slowed_by_what_it_knows() {
+    let (mut clock, heard) = (clock(), Stamp::at_millis(5_000));
+    for micros in [0, 999] {
+        clock.observe(Now::mono(micros), heard).unwrap();
+    }
+    assert_eq!(clock.stamp(Now::mono(1_000)), Ok(Stamp::at_millis(5_001)));
 }
 
 // What a board hears first may be an entry of yesterday: its clock would never reach today's, and a

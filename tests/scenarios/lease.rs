@@ -363,6 +363,8 @@ fn a_duration_out_of_bounds_is_refused_and_a_part_of_a_millisecond_is_dropped() 
     ));
     log.granted(1_000, "door", "ann", Span::micros(100_999));
     assert_eq!(log.lease("door").unwrap().duration, Span::millis(100));
+    log.granted(1_000, "gate", "ann", secs(3_600));
+    assert_eq!(log.lease("gate").unwrap().duration, secs(3_600), "the longest is in bounds");
 }
 
 // Martin Kleppmann, "How to do distributed locking" (2016): a token must rise with every grant.
@@ -525,6 +527,8 @@ fn a_snapshot_that_cannot_be_is_malformed_and_changes_nothing() {
     refuses(&changed(16, 9), "more leases than there is room for");
     let crowded = Limits { leases: 1, ..BOARD };
     assert_eq!(Table::new(Config::default(), crowded).restore(&good), Err(Malformed));
+    let full = Limits { leases: 2, ..BOARD };
+    assert_eq!(Table::new(Config::default(), full).restore(&good), Ok(()), "as many as fit");
     assert_eq!(table.restore(&good), Ok(()));
     assert_eq!(snapshot(&table), good);
 }
@@ -756,6 +760,14 @@ fn a_request_that_cannot_be_meant_or_answered_is_refused_and_changes_nothing() {
     let mut full = Heard(vec![lost(1)]);
     assert_eq!(client.holder.step(now, Input::Tick, &mut full), Err(Refused::OutboxNotEmpty));
     assert_eq!((client.holder, out.0), (before, vec![]));
+}
+
+#[test]
+fn a_lease_may_be_asked_for_again_in_the_moment_in_which_it_ends() {
+    let (mut client, _) = Client::holding();
+    client.now = 5_000_000 + usable(10);
+    let out = client.step(Input::Acquire);
+    assert!(matches!(out[..], [first, Output::AcquireNow { .. }] if first == lost(7)));
 }
 
 #[test]

@@ -2,11 +2,14 @@
 
 mod cast;
 mod client;
+mod compaction;
+mod errors;
 mod hlc;
 mod lease;
 mod raft_election;
 mod raft_reads;
 mod raft_replication;
 mod raft_snapshots;
+mod raft_votes;
 mod replica;
 mod sum;

@@ -220,6 +220,18 @@ fn who_has_slept_convicts_nobody_whether_it_ticks_or_hears_first() {
     }
 }
 
+#[test]
+fn who_is_late_by_more_than_an_election_timeout_has_slept() {
+    for (late, role) in [(Span::millis(150), "canvasser"), (Span::micros(150_001), "follower")] {
+        let mut c = Group::of(3);
+        c.silence();
+        let alarm = c.machine(1).deadline().unwrap();
+        c.jump(alarm.since(c.now().mono).plus(late));
+        c.tick(1);
+        assert_eq!(c.machine(1).role(), role, "{late:?} late");
+    }
+}
+
 // A member that restarts does not know what it promised to the leader that it heard last.
 #[test]
 fn who_has_just_started_waits_an_election_timeout_before_it_elects_another() {
@@ -247,6 +259,18 @@ fn a_commit_by_anyone_ends_the_doubling_of_timeouts() {
     c.elect(1);
     c.pass(Span::millis(30));
     assert!(wait(&c) < Span::millis(300));
+}
+
+#[test]
+fn a_leader_that_is_heard_and_has_committed_nothing_new_does_not_end_it() {
+    let mut c = Group::of(3);
+    for _ in 0..5 {
+        c.elect_unheard(0);
+        c.ask(0, Input::StepDown).unwrap();
+    }
+    (0..2).for_each(|_| c.say(1, 0, append(9, EntryId::ZERO, (9, 0), 0)));
+    assert_eq!(c.machine(0).leader(), Some(Slot::new(1)));
+    assert!(c.machine(0).deadline().unwrap().since(c.now().mono) > Span::secs(2));
 }
 
 // noraft, sailing MULTI_RAFT.md: messages of other groups, of nobody and of oneself were taken in.
@@ -277,6 +301,16 @@ fn a_configuration_that_cannot_work_is_refused() {
     assert_eq!(config(|config| config.election_timeout = Span::ZERO), Err(ConfigError::Timeouts));
     assert_eq!(config(|config| config.me = Slot::new(3)), Err(ConfigError::NotAVoter));
     assert_eq!(config(|config| config.limits.members = 2), Err(ConfigError::TooManyVoters));
+    assert_eq!(config(|config| config.limits.members = 3), Ok(()));
+    assert_eq!(config(|config| config.election_timeout = config.heartbeat.times(2)), Ok(()));
+}
+
+// If every entry may begin a run, there is no room for what the reigns are for.
+#[test]
+fn a_log_has_room_for_twice_as_many_entries_as_reigns() {
+    let mut config = Setup::of(3).config(Slot::new(0), 1);
+    (config.limits.entries, config.limits.runs) = (8, 16);
+    assert_eq!(Raft::new(config).unwrap().config().limits.runs, 4);
 }
 
 // The numbers end somewhere, and a corrupt one must not make an agreement there.

@@ -1,18 +1,8 @@
 //! Replication and commit: what counts as held, by whom, and what a late word may change.
 
 use crate::cast::*;
-use quorate::event::{Event, Ignored};
 use quorate::limits::{BOARD, Limits, MOST};
 use quorate_sim::cluster::Effect;
-use quorate_sim::raft::Outputs;
-
-/// What a member's host hears of the events of one message.
-fn events(c: &Group, from: u8, to: u8, message: Message) -> Vec<Event> {
-    let mut member = c.machine(to).clone();
-    let mut out = Outputs::with_room(member.max_outputs());
-    member.step(c.now(), Input::Message { from: Slot::new(from), message }, &mut out).unwrap();
-    out.events
-}
 
 // Ongaro and Ousterhout, figure 8; dissertation 3.6.2.
 #[test]
@@ -146,6 +136,41 @@ fn a_follower_that_has_lost_its_disk_is_told_of_and_never_counted() {
     assert_eq!(c.commits(), [4, 0]);
 }
 
+// An acknowledgement that says nothing new does not excuse what was lost before it.
+#[test]
+fn a_conflict_in_a_later_round_than_the_acknowledgement_is_proof_of_a_loss() {
+    let mut c = Group::of(3);
+    c.elect(0);
+    c.propose(0, 3);
+    c.flights.clear();
+    (0..3).for_each(|_| c.ring(0));
+    let Some(Message::Append { round: now, .. }) = c.newest(0, 1) else { panic!() };
+    let (term, at) = (Term::new(1), Index::new(4));
+    for round in [now - 2, now] {
+        c.say(1, 0, Message::Matched { term, matched: at, round });
+    }
+    let conflict = |round| Message::Conflict { term, rejected: at, hint: EntryId::ZERO, round };
+    let stale = Event::Ignored { from: Slot::new(1), why: Ignored::Stale };
+    assert_eq!(events(&c, 1, 0, conflict(now - 2)), [stale]);
+    let lost = Event::LogLost { by: Slot::new(1), matched: at };
+    assert_eq!(events(&c, 1, 0, conflict(now - 1)), [lost]);
+}
+
+#[test]
+fn no_more_is_under_way_to_a_follower_than_the_window_permits() {
+    let mut c = Group::of(2);
+    c.elect(0);
+    (0..5).for_each(|_| c.propose(0, BOARD.batch as u32));
+    let counts = c.flights.iter().map(|flight| match flight.packet.0 {
+        Message::Append { count, .. } => count as usize,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(counts.sum::<usize>(), BOARD.window);
+    let said = c.flights.len();
+    c.propose(0, 1);
+    assert_eq!(c.flights.len(), said, "and nothing is said in vain");
+}
+
 // etcd, rawnode.go, "the ABA problem": a write that was overwritten twice confirmed the third.
 #[test]
 fn a_write_that_was_overwritten_confirms_nothing() {
@@ -265,6 +290,25 @@ fn a_repeated_append_cuts_nothing() {
     c.deliver(0, 1);
     c.say(0, 1, append(1, entry(1, 1), (1, 2), 1));
     assert_eq!(c.last(1), entry(1, 5));
+}
+
+// A leader that repeats itself has not heard the answer; one answer to each word would never end.
+#[test]
+fn what_was_heard_is_answered_again_only_if_it_brings_entries() {
+    let mut c = Group::of(3);
+    c.elect(0);
+    c.propose(0, 1);
+    c.settle();
+    let mut is_answered = |message| {
+        c.flights.clear();
+        c.say(0, 1, in_round(message, 5));
+        c.newest(1, 0).is_some()
+    };
+    let heartbeat = append(1, entry(1, 2), (1, 0), 2);
+    assert!(is_answered(heartbeat), "a new round");
+    assert!(!is_answered(heartbeat), "the same again");
+    assert!(is_answered(append(1, entry(1, 1), (1, 1), 2)), "entries that are here");
+    assert!(is_answered(append(1, entry(1, 1), (1, 1), 2)), "as often as they come");
 }
 
 // etcd#11929, raft-rs#530: a new leader went through its whole log, and ran out of memory.
@@ -387,6 +431,7 @@ fn explore(c: &Group, script: &[Input], ends: &mut Vec<(u64, Vec<u64>)>) {
         (Slot::new(0), Stimulus::Ask(*ask), rest)
     } else {
         assert!(!c.machine(1).leads());
+        assert!(ends.len() < 10_000, "more is said than there is to say");
         return ends.push((c.machine(0).term().number(), c.commits()));
     };
     for order in orders(&c.encode(slot, stimulus).unwrap()) {

@@ -133,6 +133,25 @@ fn a_transfer_ends_with_its_leadership_and_its_bytes_are_of_use_to_the_next() {
     assert!(!c.story()[told..].contains("n2 → n0 t2 received 0"), "it goes on where it stopped");
 }
 
+#[test]
+fn an_answer_about_another_snapshot_moves_nothing() {
+    let mut c = one_is_left_behind();
+    c.ring(0);
+    let part = loop {
+        match c.newest(0, 2) {
+            Some(part @ Message::Chunk { .. }) => break part,
+            _ => assert!(c.deliver(0, 2) || c.deliver(2, 0), "a transfer begins"),
+        }
+    };
+    c.flights.clear();
+    let Message::Chunk { term, digest, round, .. } = part else { panic!() };
+    let answer = |digest| Message::Received { term, digest, received: 256, round };
+    c.say(2, 0, answer(digest + 1));
+    assert_eq!(c.newest(0, 2), None);
+    c.say(2, 0, answer(digest));
+    assert!(matches!(c.newest(0, 2), Some(Message::Chunk { offset: 256, .. })));
+}
+
 // etcd-io/raft#31: a follower's conflict arrived when the entry that it named was compacted.
 #[test]
 fn a_conflict_below_the_floor_brings_the_snapshot() {
@@ -177,6 +196,18 @@ fn a_lost_part_and_a_damaged_whole_are_sent_again() {
     c.disk_is_fast(2, true);
     c.pass(Span::millis(100));
     assert_eq!(c.commits(), [9, 9, 9]);
+}
+
+#[test]
+fn a_snapshot_that_is_larger_than_the_limit_is_not_received() {
+    let most = BOARD.snapshot as u32;
+    for (size, received) in [(most, Some(256)), (most + 1, None)] {
+        let mut c = one_has_a_tail();
+        let (term, boundary, digest) = (Term::new(1), entry(1, 9), 9);
+        let (offset, length, round) = (0, 256, 0);
+        c.say(0, 1, Message::Chunk { term, boundary, digest, size, offset, length, round });
+        assert_eq!(c.machine(1).incoming().map(|incoming| incoming.received), received);
+    }
 }
 
 // raft-rs#392, etcd#21190: replay began at a commit index, not at what the state machine had.

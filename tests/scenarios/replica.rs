@@ -1,6 +1,7 @@
 //! The payload floor: payloads, sessions, clocks, reads, snapshots.
 
 use crate::sum::{DUE, Group, add, group, leader, led_group, open, submit};
+use quorate::event::Ignored;
 use quorate::hlc::Stamp;
 use quorate::id::{ClientId, EntryId, Index, Slot};
 use quorate::limits::{BOARD, Limits};
@@ -8,9 +9,9 @@ use quorate::replica::{
     Body, Config, Entry, Header, Input, Outcome, Output, RecoverError, Replica,
 };
 use quorate::time::{Now, Span, Wall};
-use quorate::{Refused, raft};
+use quorate::{Event, Machine, Refused, raft};
 use quorate_sim::cluster::Stimulus;
-use quorate_sim::raft::step_vec;
+use quorate_sim::raft::{Outputs, step_vec};
 use quorate_sim::replica::Ask;
 
 const CLIENT: ClientId = ClientId::new(7);
@@ -249,14 +250,9 @@ fn a_full_log_refuses_with_a_reason_and_recovers() {
     let (mut group, leader) = led_group(3);
     submit(&mut group, leader, &[open(7)]);
     group.part(&[leader], &others(leader));
-    let mut sequence = 0;
-    let refused = loop {
-        sequence += 1;
-        if let Err(refused) = group.ask(leader, Ask::Submit(vec![add(7, sequence, 1)])) {
-            break refused;
-        }
-    };
-    assert_eq!(refused, Refused::Full(quorate::limits::Limit::Entries));
+    let mut asked = (1..1_000).map(|n| (n, group.ask(leader, Ask::Submit(vec![add(7, n, 1)]))));
+    let (sequence, refused) = asked.find(|(_, asked)| asked.is_err()).expect("it is full at last");
+    assert_eq!(refused, Err(Refused::Full(quorate::limits::Limit::Entries)));
     group.heal();
     group.pass(Span::millis(200));
     submit(&mut group, leader, &[add(7, sequence, 1)]);
@@ -319,6 +315,18 @@ fn what_is_due_is_proposed_though_messages_keep_coming() {
     assert_eq!(group.machine(leader).state().sum, DUE);
 }
 
+#[test]
+fn what_is_due_is_proposed_once_however_long_its_commit_takes() {
+    let (mut group, leader) = group_with_something_due();
+    group.part(&[leader], &others(leader));
+    group.jump(Span::secs(10));
+    let last = |group: &Group| group.machine(leader).raft().log().last().index;
+    let before = last(&group);
+    (0..4).for_each(|_| group.ring(leader));
+    assert!(group.machine(leader).raft().leads());
+    assert_eq!(last(&group), before.next());
+}
+
 // A leader that had proposed it far up its log, and lost that, waited for the log to get there.
 #[test]
 fn what_is_due_is_proposed_again_by_a_leader_that_was_replaced() {
@@ -345,9 +353,11 @@ fn what_is_due_is_proposed_again_by_a_leader_that_was_replaced() {
     others(old)
         .into_iter()
         .for_each(|slot| group.nodes[usize::from(slot)].wall_ahead_micros = Some(0));
-    while !group.machine(old).raft().leads() {
-        group.ring(old);
-        group.settle();
+    for _ in 0..20 {
+        if !group.machine(old).raft().leads() {
+            group.ring(old);
+            group.settle();
+        }
     }
     group.pass(Span::millis(100));
     assert_eq!(group.machine(old).state().sum, DUE);
@@ -375,12 +385,16 @@ fn a_transfer_that_broke_off_keeps_nobody_from_compacting() {
     group.disk_is_fast(old, true);
     group.heal();
     let sends = |group: &Group| group.machine(behind).raft().incoming().is_some();
-    while !sends(&group) {
+    for _ in 0..20 {
+        if sends(&group) {
+            break;
+        }
         group.ring(old);
         while !sends(&group) && !group.flights.is_empty() {
             group.deliver_at(0);
         }
     }
+    assert!(sends(&group), "a transfer begins");
     group.crash(Slot::new(old), 0);
     group.flights.clear();
     group.pass(Span::millis(1_000));
@@ -408,9 +422,45 @@ fn a_session_forgotten_in_the_step_that_applied_its_command_is_not_said_to_be_un
     group.persist(Slot::new(leader), usize::MAX);
     assert_eq!(group.machine(leader).state().sum, 5);
     assert_eq!(group.machine(leader).outcome(ClientId::new(1), 1), Outcome::Superseded);
+    group.tick(leader);
+    assert_eq!(group.machine(leader).outcome(ClientId::new(1), 1), Outcome::Superseded);
+    let opened = group.machine(leader).outcome(ClientId::new(2), 0);
+    assert_eq!(opened, Outcome::NoSession, "nothing is in doubt about an opening");
     submit(&mut group, leader, &[add(1, 1, 5)]);
     group.persist(Slot::new(leader), usize::MAX);
     assert_eq!(group.machine(leader).outcome(ClientId::new(1), 1), Outcome::NoSession);
+}
+
+// The host could have asked when the command was applied; what is sent again now is not in doubt.
+#[test]
+fn a_session_forgotten_after_the_step_that_applied_its_command_is_unknown() {
+    let mut group = group(1, 1);
+    group.setup.raft.limits.sessions = 1;
+    group.restart(0);
+    group.pass(Span::millis(400));
+    submit(&mut group, 0, &[open(1), add(1, 1, 5)]);
+    assert_eq!(group.machine(0).outcome(ClientId::new(1), 1), Outcome::Done(&5));
+    submit(&mut group, 0, &[open(2)]);
+    assert_eq!(group.machine(0).outcome(ClientId::new(1), 1), Outcome::NoSession);
+}
+
+#[test]
+fn every_place_is_told_to_be_applied_once() {
+    let (mut group, leader) = led_group(3);
+    submit(&mut group, leader, &[open(7), add(7, 1, 5)]);
+    group.pass(Span::millis(200));
+    (2..=40).for_each(|sequence| submit(&mut group, leader, &[add(7, sequence, 5)]));
+    group.pass(Span::millis(200));
+    assert!(group.machine(leader).raft().snapshot().is_some(), "it has stored a snapshot");
+    let applied = |output: &Output| match output {
+        Output::Applied { index } => Some(*index),
+        _ => None,
+    };
+    for slot in 0..3 {
+        let told: Vec<_> = group.nodes[usize::from(slot)].told.iter().filter_map(applied).collect();
+        assert!(told.windows(2).all(|pair| pair[0] < pair[1]), "{told:?}");
+        assert_eq!(told.last(), Some(&group.machine(slot).applied().entry.index));
+    }
 }
 
 // A complaint about one leader's clock was taken for one about the next leader's.
@@ -435,6 +485,53 @@ fn stamps_of_an_old_leader_are_not_held_against_the_new_one() {
         group.deliver_at(0);
     }
     assert!(answers >= 2 && group.machine(new).raft().leads());
+}
+
+/// What a member says, and what its host hears of events, when a message comes in.
+fn heard(
+    group: &Group,
+    slot: u8,
+    message: raft::Message,
+    (entries, chunk): (&[Entry<u64>], &[u8]),
+) -> (Vec<Output>, Vec<Event>) {
+    let mut member = group.machine(slot).clone();
+    let mut out = Outputs::with_room(member.max_outputs());
+    let (from, header) = (Slot::new((slot + 1) % 3), Header { message, early: false });
+    let input = Input::Message { from, header, entries, chunk };
+    member.step(group.now(), input, &mut out).unwrap();
+    (out.outputs, out.events)
+}
+
+#[test]
+fn the_stamps_of_a_leader_whose_term_is_over_are_nobodys_concern() {
+    let (mut group, old) = led_group(3);
+    let term = group.machine(old).raft().term();
+    let new = depose(&mut group, old);
+    let entries = [Entry { stamp: Stamp::MAX, body: Body::Barrier }];
+    let (prev, commit) = (EntryId::ZERO, Index::ZERO);
+    let message = raft::Message::Append { term, prev, entries: term, count: 1, commit, round: 9 };
+    let (said, events) = heard(&group, new, message, (&entries, &[]));
+    let stale = raft::Message::Stale { term: group.machine(new).raft().term() };
+    assert!(matches!(said[..], [Output::Send { header: Header { message, .. }, .. }]
+        if message == stale));
+    assert_eq!(events, []);
+}
+
+#[test]
+fn a_message_that_does_not_bring_what_it_says_is_malformed() {
+    let (group, leader) = led_group(3);
+    let [one, _] = others(leader);
+    let (term, prev) = (group.machine(one).raft().term(), group.machine(one).raft().log().last());
+    let (boundary, commit) = (EntryId::new(term, Index::new(50)), Index::ZERO);
+    let entry = [Entry { stamp: group.machine(one).clock().last().plus(1), body: Body::Barrier }];
+    let append = raft::Message::Append { term, prev, entries: term, count: 2, commit, round: 9 };
+    let (digest, size, offset, length, round) = (1, 100, 0, 10, 9);
+    let part = raft::Message::Chunk { term, boundary, digest, size, offset, length, round };
+    for (message, payload) in [(append, (&entry[..], &[][..])), (part, (&[], &[7; 9]))] {
+        let (said, events) = heard(&group, one, message, payload);
+        let (from, why) = (Slot::new((one + 1) % 3), Ignored::Malformed);
+        assert_eq!((said, events), (vec![], vec![Event::Ignored { from, why }]));
+    }
 }
 
 #[test]
@@ -481,6 +578,18 @@ fn a_log_beyond_the_limits_is_refused_at_the_start_and_not_cut_short() {
         let fits = last.index.number() <= low.entries as u64 && low.runs > 2;
         assert!(fits || with(low).err() == Some(RecoverError::Entries));
     }
+}
+
+#[test]
+fn a_log_of_as_many_entries_as_the_limit_is_taken_and_one_of_more_is_not() {
+    let (mut group, leader) = led_group(3);
+    submit(&mut group, leader, &[open(7)]);
+    (1..=4).for_each(|sequence| submit(&mut group, leader, &[add(7, sequence, 1)]));
+    let last = group.machine(leader).raft().log().last();
+    let with = |entries| recover(&group, leader, Limits { entries, ..BOARD });
+    let entries = last.index.number() as usize;
+    assert_eq!(with(entries).map(|replica| replica.raft().log().last()), Ok(last));
+    assert_eq!(with(entries - 1).err(), Some(RecoverError::Entries));
 }
 
 // Full to the brim, it could neither lead nor take in the first entry of who does.
