@@ -12,4 +12,5 @@ mod raft_replication;
 mod raft_snapshots;
 mod raft_votes;
 mod replica;
+mod replica_snapshots;
 mod sum;
