@@ -41,6 +41,8 @@ mod settle;
 mod shrink;
 mod store;
 mod story;
+#[cfg(test)]
+mod tests;
 pub mod vault;
 pub mod world;
 pub mod yours;

@@ -78,7 +78,7 @@ pub fn run(seed: u64, plan: &Plan) -> Report {
 const TWICE: u64 = 64;
 
 /// Two runs of a seed are the same.
-fn same(one: &Report, other: &Report) -> super::oracle::Verdict {
+pub(super) fn same(one: &Report, other: &Report) -> super::oracle::Verdict {
     let (first, second) = ((one.hash, one.counts.events), (other.hash, other.counts.events));
     super::oracle::ensure(first == second, "Q5", || {
         format!("the seed was run twice, and was {first:x?} and then {second:x?}")
@@ -90,7 +90,7 @@ pub fn run_hosted<H: Hosted>(seed: u64, plan: &Plan) -> Report {
     run_with::<H>(seed, Options::of(seed), plan)
 }
 
-fn run_with<H: Hosted>(seed: u64, options: Options, plan: &Plan) -> Report {
+pub(super) fn run_with<H: Hosted>(seed: u64, options: Options, plan: &Plan) -> Report {
     let mut schedule = Schedule::<H>::new(seed, options.clone());
     if plan.is_told {
         schedule.actions = Some(Vec::new());

@@ -45,6 +45,9 @@ mod raft;
 mod state;
 mod trail;
 
+#[cfg(test)]
+mod tests;
+
 pub use lease::Leases;
 pub use raft::{Books, Glance};
 pub use state::Reference;

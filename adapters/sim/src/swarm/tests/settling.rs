@@ -1,0 +1,238 @@
+//! Lies that break what must come true once everything is mended: V1 to V7.
+
+use super::super::hosted::{Hosted, Input, Said};
+use super::super::marks::Mark;
+use super::super::options::Options;
+use super::super::schedule::Schedule;
+use super::liar::Lie;
+use super::{Bad, BadReplica, Truth, assert_caught, calm};
+use quorate::id::EntryId;
+use quorate::limits::Limit;
+use quorate::raft::Message;
+use quorate::replica::Output;
+use quorate::time::Now;
+use quorate::{Outbox, Refused};
+
+/// Keeps what it would send to itself, if it is meant.
+fn unsaid(said: &mut Said, is_meant: impl Fn(&Message) -> bool) {
+    said.outputs.retain(
+        |output| !matches!(output, Output::Send { header, .. } if is_meant(&header.message)),
+    );
+}
+
+/// It never says for whom it has voted.
+#[derive(Debug, Default)]
+struct Silent;
+
+impl Lie for Silent {
+    fn step<H: Hosted>(
+        &mut self,
+        machine: &mut H,
+        now: Now,
+        input: Input<'_, H>,
+        said: &mut Said,
+    ) -> Result<(), Refused> {
+        machine.step(now, input, said)?;
+        unsaid(said, |message| matches!(message, Message::VoteReply { .. }));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_group_that_finds_no_leader_is_caught() {
+    assert_caught::<Bad<Silent>>(calm(), "V1", "no leader that its core follows");
+}
+
+#[test]
+fn a_group_that_has_lost_its_majority_need_not_find_one() {
+    let settled = |lost: usize| {
+        let mut schedule = Schedule::<Bad<Silent>>::new(1, calm());
+        schedule.world.members[..lost].iter_mut().for_each(|member| {
+            (member.is_lost, member.machine) = (true, None);
+        });
+        let verdict = schedule.settle().map_err(|violation| violation.oracle);
+        (verdict, schedule.world.marks.count(Mark::Unrecoverable))
+    };
+    assert_eq!(settled(1), (Err("V1"), 0));
+    assert_eq!(settled(2), (Ok(()), 1));
+}
+
+/// It takes nothing in.
+#[derive(Debug, Default)]
+struct Full;
+
+impl Lie for Full {
+    fn step<H: Hosted>(
+        &mut self,
+        machine: &mut H,
+        now: Now,
+        input: Input<'_, H>,
+        said: &mut Said,
+    ) -> Result<(), Refused> {
+        match input {
+            Input::Submit(_) => Err(Refused::Full(Limit::Entries)),
+            input => machine.step(now, input, said),
+        }
+    }
+}
+
+#[test]
+fn a_group_that_decides_nothing_is_caught() {
+    assert_caught::<Bad<Full>>(calm(), "V2", "nothing is decided");
+}
+
+/// It never says that a read may be served.
+#[derive(Debug, Default)]
+struct Unread;
+
+impl Lie for Unread {
+    fn step<H: Hosted>(
+        &mut self,
+        machine: &mut H,
+        now: Now,
+        input: Input<'_, H>,
+        said: &mut Said,
+    ) -> Result<(), Refused> {
+        machine.step(now, input, said)?;
+        said.outputs.retain(|output| !matches!(output, Output::Readable { .. }));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_group_that_leaves_a_question_open_is_caught() {
+    let options = Options { leasing: 0, ..calm() };
+    assert_caught::<BadReplica<Unread>>(options, "V2", "questions are open");
+}
+
+/// It applies nothing, unless it leads.
+#[derive(Debug, Default)]
+struct Lazy;
+
+impl Lie for Lazy {
+    fn applied<H: Hosted>(machine: &H) -> EntryId {
+        if machine.raft().leads() { machine.applied() } else { EntryId::ZERO }
+    }
+}
+
+#[test]
+fn a_member_that_does_not_come_to_the_end_is_caught() {
+    assert_caught::<Bad<Lazy>>(calm(), "V3", "are applied, and");
+}
+
+/// Its state is its own.
+#[derive(Debug, Default)]
+struct Odd;
+
+impl Lie for Odd {
+    fn state<H: Hosted>(machine: &H) -> Vec<u8> {
+        let mut state = machine.state();
+        state.push(machine.raft().config().me.number());
+        state
+    }
+}
+
+#[test]
+fn members_whose_states_differ_are_caught() {
+    assert_caught::<Bad<Odd>>(calm(), "V3", "their states differ");
+}
+
+/// It has enough of it after a while as a leader, and never campaigns again.
+#[derive(Debug, Default)]
+struct Weary {
+    ticks: u64,
+}
+
+/// Five seconds of heartbeats: that is when nothing more is asked.
+const ENOUGH: u64 = 160;
+
+impl Lie for Weary {
+    fn step<H: Hosted>(
+        &mut self,
+        machine: &mut H,
+        now: Now,
+        input: Input<'_, H>,
+        said: &mut Said,
+    ) -> Result<(), Refused> {
+        match input {
+            Input::Tick if machine.raft().leads() && self.ticks >= ENOUGH => {
+                machine.step(now, Input::StepDown, said)
+            }
+            // It looks at the clock, and lets its alarm pass.
+            Input::Tick if self.ticks >= ENOUGH => Ok(()),
+            input => {
+                let leads = machine.raft().leads() && matches!(input, Input::Tick);
+                self.ticks += u64::from(leads);
+                machine.step(now, input, said)
+            }
+        }
+    }
+}
+
+#[test]
+fn a_leader_that_leaves_without_a_cause_is_caught() {
+    assert_caught::<Bad<Weary>>(calm(), "V4", "elections without a fault");
+}
+
+/// It says everything eight times.
+#[derive(Debug, Default)]
+struct Stormy;
+
+const TIMES: usize = 8;
+
+impl Lie for Stormy {
+    fn step<H: Hosted>(
+        &mut self,
+        machine: &mut H,
+        now: Now,
+        input: Input<'_, H>,
+        said: &mut Said,
+    ) -> Result<(), Refused> {
+        machine.step(now, input, said)?;
+        for output in said.outputs.clone() {
+            if let Output::Send { .. } = output {
+                (1..TIMES).for_each(|_| said.push(output));
+            }
+        }
+        Ok(())
+    }
+    fn max_outputs(honest: usize) -> usize {
+        honest * TIMES
+    }
+}
+
+#[test]
+fn members_that_talk_without_need_are_caught() {
+    assert_caught::<Bad<Stormy>>(calm(), "V6", "messages in 30 quiet timeouts");
+}
+
+/// It keeps its snapshots to itself.
+#[derive(Debug, Default)]
+struct Stingy;
+
+impl Lie for Stingy {
+    fn step<H: Hosted>(
+        &mut self,
+        machine: &mut H,
+        now: Now,
+        input: Input<'_, H>,
+        said: &mut Said,
+    ) -> Result<(), Refused> {
+        machine.step(now, input, said)?;
+        unsaid(said, |message| matches!(message, Message::Chunk { .. }));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_group_that_leaves_a_member_behind_is_caught() {
+    let lagging = Options { lag: 1, ..calm() };
+    assert_caught::<Bad<Stingy>>(lagging, "V7", "did not reach");
+}
+
+#[test]
+fn a_half_connected_member_is_no_excuse() {
+    let options = Options { outsider: 1, members: 5, ..calm() };
+    assert_eq!(super::report::<Bad<Truth>>(options.clone()).violation, None);
+    assert_caught::<Bad<Full>>(options, "V2", "nothing is decided");
+}

@@ -1,0 +1,144 @@
+//! What the world itself watches over: holders, fences, and what excuses a group.
+
+use super::super::bare::Bare;
+use super::super::hosted::{Hosted, Input, Said};
+use super::super::process::Came;
+use super::super::schedule::Schedule;
+use super::super::world::World;
+use super::calm;
+use quorate::Machine;
+use quorate::id::{EntryId, Index, Slot, Term};
+use quorate::lease::{Fence, Name, Token, holder};
+use quorate::raft::{Message, Write};
+use quorate::replica::Header;
+use quorate::time::{Instant, Span};
+
+fn world() -> World<Bare> {
+    let mut world = Schedule::<Bare>::world_of(1, &calm());
+    // Raft alone has no clients of its own.
+    let other = Schedule::<super::BadReplica<super::Truth>>::world_of(1, &calm());
+    world.processes = other.processes;
+    world
+}
+
+fn scope() -> Name {
+    Name::new("scope").expect("a short name")
+}
+
+const fn token(index: u64) -> Token {
+    Token::new(Index::new(index))
+}
+
+/// The lanes of the two clients.
+const CLIENTS: [u8; 2] = [3, 4];
+
+#[test]
+fn a_fence_that_lets_an_old_token_in_is_seen() {
+    let used = |admitted: Token, highest: Token, token: Token| {
+        let mut world = world();
+        let mut fence = Fence::new();
+        fence.admit(admitted).expect("it is the first");
+        world.fences.insert(scope(), (fence, highest));
+        world.processes[0].token = Some((scope(), token));
+        world.use_resource(CLIENTS[0]).map_err(|violation| violation.oracle)
+    };
+    assert_eq!(used(token(5), token(5), token(4)), Ok(()));
+    assert_eq!(used(token(5), token(5), token(5)), Ok(()));
+    assert_eq!(used(Token::ZERO, token(5), token(4)), Err("LS3"), "it has forgotten");
+    assert_eq!(used(token(9), token(5), token(6)), Err("LS3"), "it keeps somebody out");
+}
+
+#[test]
+fn a_holder_that_goes_on_after_its_grant_is_seen() {
+    let held = |until: u64, most: u64| {
+        let [until, most] = [until, most].map(Instant::from_micros);
+        let came = Came { held: Some((scope(), until, most)), ..Came::default() };
+        let told = world().with_process(CLIENTS[0], |_, _| came);
+        told.map_err(|violation| violation.oracle)
+    };
+    let far = u64::MAX / 2;
+    assert_eq!(held(far, far), Ok(()));
+    assert_eq!(held(far + 1, far), Err("LS4"));
+}
+
+/// The first client holds the scope, by its own clock, for ten seconds.
+fn held_by_the_first(world: &mut World<Bare>) {
+    let at = world.now();
+    let process = &mut world.processes[0];
+    let now = process.clocks.show(at);
+    let mut out = Vec::new();
+    process.holder.step(now, holder::Input::Acquire, &mut out).expect("it holds nothing");
+    let holder::Output::AcquireNow { request } = out.remove(0) else { panic!("it asks") };
+    let granted = holder::Input::Granted { request, token: token(1), duration: Span::secs(10) };
+    process.holder.step(now, granted, &mut out).expect("it has asked");
+    process.scope = Some(scope());
+    assert!(process.believes(at, scope()));
+}
+
+#[test]
+fn two_that_hold_a_scope_at_a_time_are_seen() {
+    let held_by_another = |name: Name, is_wild: bool| {
+        let mut world = world();
+        world.is_wild = is_wild;
+        held_by_the_first(&mut world);
+        let far = Instant::from_micros(u64::MAX / 2);
+        let came = Came { held: Some((name, far, far)), ..Came::default() };
+        let told = world.with_process(CLIENTS[1], |_, _| came);
+        told.map_err(|violation| violation.oracle)
+    };
+    let other = Name::new("other").expect("a short name");
+    assert_eq!(held_by_another(scope(), false), Err("LS1"));
+    assert_eq!(held_by_another(other, false), Ok(()));
+    assert_eq!(held_by_another(scope(), true), Ok(()), "clocks are further apart than agreed");
+}
+
+#[test]
+fn a_group_can_go_on_while_most_of_it_can() {
+    for members in 1..=7_usize {
+        for lost in 0..=members {
+            let options = super::Options { members: members as u64, ..calm() };
+            let mut world = Schedule::<Bare>::world_of(1, &options);
+            world.members[..lost].iter_mut().for_each(|member| member.is_lost = true);
+            assert_eq!(world.recoverable(), 2 * (members - lost) > members, "{lost}/{members}");
+        }
+    }
+}
+
+/// A member with so many runs of one entry each in its log.
+fn with_runs(world: &World<Bare>, count: u64) -> Bare {
+    let write = |n: u64| {
+        let (first, last) = (Index::new(n), Index::new(n));
+        (Write::Append { term: Term::new(n), first, last }, vec![n])
+    };
+    let ballot = (Write::Ballot { term: Term::new(count), vote: None }, Vec::new());
+    let writes: Vec<_> = (1..=count).map(write).chain([ballot]).collect();
+    Bare::boot(&world.setup, Slot::new(1), 1, None, &writes).expect("it fits")
+}
+
+#[test]
+fn only_a_member_whose_log_is_out_of_runs_without_a_commit_is_an_excuse() {
+    let mut world = world();
+    let most = calm().runs;
+    assert!(!world.out_of_runs(&[0, 1, 2]));
+    world.members[1].machine = Some(with_runs(&world, most - 1));
+    assert!(!world.out_of_runs(&[0, 1, 2]), "there is room for one more");
+    world.members[1].machine = Some(with_runs(&world, most));
+    assert!(world.out_of_runs(&[0, 1, 2]));
+    assert!(!world.out_of_runs(&[0, 2]), "it is not one of these");
+
+    // It hears that the first run is committed.
+    let mut machine = with_runs(&world, most);
+    let (term, prev) = (Term::new(most), EntryId::new(Term::new(most), Index::new(most)));
+    let message =
+        Message::Append { term, prev, entries: term, count: 0, commit: Index::new(1), round: 1 };
+    let header = Header { message, early: false };
+    let now = world.members[1].clocks.show(0);
+    let mut said = Said { most: machine.max_outputs(), ..Said::default() };
+    let from = Slot::new(0);
+    machine
+        .step(now, Input::Message { from, header, entries: &[], chunk: &[] }, &mut said)
+        .expect("a message is never refused");
+    assert_eq!(machine.raft().commit(), Index::new(1));
+    world.members[1].machine = Some(machine);
+    assert!(!world.out_of_runs(&[0, 1, 2]), "it can compact");
+}
