@@ -39,6 +39,10 @@
 //! | V4 | and then nobody else comes to lead |
 //! | V6 | and nobody talks more than is needed |
 //! | V7 | a member that lags catches up under load |
+//!
+//! What is not here: a counter of a clock that wraps (C4) shows as C1. A stamp is one number and so
+//! totally ordered (C6); stamps of two members may be equal, for it is the log that orders. How much
+//! work a step is (Q3) is counted in instructions, elsewhere.
 
 mod lease;
 mod raft;

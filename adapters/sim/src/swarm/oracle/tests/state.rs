@@ -80,7 +80,9 @@ fn stored(commands: &[Command]) -> Vec<u8> {
         entry: EntryId::new(Term::new(1), Index::new(1)),
         stamp: Stamp::at_millis(1_000),
     };
-    commands.iter().for_each(|command| drop(vault.apply(at, command)));
+    for command in commands {
+        let _ = vault.apply(at, command);
+    }
     let mut bytes = Bytes(b"position and sessions".to_vec());
     vault.snapshot(&mut bytes).expect("it has room");
     bytes.0
