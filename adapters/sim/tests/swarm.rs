@@ -3,8 +3,9 @@
 #![cfg(feature = "swarm")]
 
 use quorate_sim::swarm::run::{Machine, Plan, run};
+use std::collections::BTreeSet;
 
-const PLAN: Plan = Plan { machine: Machine::Raft, events: 3_000, is_told: false };
+const PLAN: Plan = Plan { machine: Machine::Raft, events: 3_000, amnesia: false, is_told: false };
 
 #[test]
 fn forty_seeds_of_each_machine_break_no_promise() {
@@ -33,4 +34,14 @@ fn a_run_that_is_told_is_the_same_run() {
     assert_eq!(told.hash, run(5, &PLAN).hash);
     assert!((1..=told.actions.len()).contains(&told.faulty));
     assert!(told.trace.is_some_and(|trace| trace.moments.len() > 100));
+}
+
+/// What Raft cannot bear must not go unseen, or the oracles are blind: the control of all the runs
+/// that are clean.
+#[test]
+fn members_that_forget_break_promises_that_are_seen() {
+    let plan = Plan { amnesia: true, ..PLAN };
+    let broken: Vec<_> = (0..40).filter_map(|seed| run(seed, &plan).violation).collect();
+    let names: BTreeSet<_> = broken.iter().map(|violation| violation.oracle).collect();
+    assert!(names.contains("R4") && names.contains("R5"), "{names:?}: {broken:#?}");
 }

@@ -30,6 +30,9 @@ pub(crate) struct Run {
     /// Leave a failing run as long as it is.
     #[arg(long)]
     no_shrink: bool,
+    /// Let members come back with empty disks under their own names: promises must be seen to break.
+    #[arg(long)]
+    amnesia: bool,
     /// Tell the story of the run: for one seed.
     #[arg(long)]
     story: bool,
@@ -89,7 +92,8 @@ impl Totals {
 impl Run {
     pub(crate) fn run(self) -> ExitCode {
         let machine = self.machine.of();
-        let plan = Plan { machine, events: self.events, is_told: self.story };
+        let plan =
+            Plan { machine, events: self.events, amnesia: self.amnesia, is_told: self.story };
         let start = Instant::now();
         let (totals, failed) = self.run_all(&plan);
         let seconds = start.elapsed().as_secs_f64();
@@ -175,8 +179,9 @@ impl Run {
         }
         let events = plan.events;
         let replay = format!(
-            "quorate sim run --machine {machine} --seeds {seed}..{} --events {events}",
-            seed + 1
+            "quorate sim run --machine {machine} --seeds {seed}..{} --events {events}{}",
+            seed + 1,
+            if plan.amnesia { " --amnesia" } else { "" }
         );
         println!("sim: failed seed={seed} oracle={} replay: {replay}", violation.oracle);
         ExitCode::from(1)

@@ -51,6 +51,8 @@ pub enum Act {
     Rot(u8, u64),
     /// A member's disk is gone for good.
     Lose(u8),
+    /// A member's disk is empty from now on, and nothing tells.
+    Forget(u8),
     /// Somebody's civil clock is so far ahead from now on.
     Step(u8, i64),
     /// Somebody's civil clock stands still, or goes on.

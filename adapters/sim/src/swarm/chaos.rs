@@ -144,7 +144,10 @@ impl<H: Hosted> Schedule<H> {
         }
         self.act(Act::Crash(slot, kept), None, slot)?;
         let chance = self.rng.below(100);
-        let Options { rot, lose, doom, .. } = self.options;
+        let Options { rot, lose, amnesia, doom, .. } = self.options;
+        if amnesia > 0 && chance < amnesia {
+            return self.act(Act::Forget(slot), None, slot);
+        }
         let members = self.world.members.len();
         let lost = self.world.members.iter().filter(|member| member.is_lost).count();
         if 2 * (lost + 1) >= members && doom == 0 {

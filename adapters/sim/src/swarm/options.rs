@@ -75,6 +75,9 @@ options! {
     tick,
     /// How many in a hundred crashes leave a rotten bit, or no disk at all.
     rot, lose,
+    /// How many in a hundred crashes leave an empty disk, from which the member starts all the same.
+    /// No group can bear that, and no seed draws it: see `Plan::amnesia`.
+    amnesia,
     /// How many members have clocks that may be off by more than the offset, or none.
     wild, clockless,
     /// More than a minority may be destroyed.

@@ -30,8 +30,22 @@ pub struct Plan {
     pub machine: Machine,
     /// After how many events the faults end.
     pub events: u64,
+    /// Whether members come back under their own names with empty disks, which no group can bear:
+    /// the oracles must see it.
+    pub amnesia: bool,
     /// Whether every action is kept, and the story told.
     pub is_told: bool,
+}
+
+impl Plan {
+    /// What is drawn from a seed, and what the plan adds.
+    fn options(&self, seed: u64) -> Options {
+        let options = Options::of(seed);
+        if !self.amnesia {
+            return options;
+        }
+        Options { amnesia: 30, crash: 8 * options.timeout, ..options }
+    }
 }
 
 /// What a run came to.
@@ -87,7 +101,7 @@ pub(super) fn same(one: &Report, other: &Report) -> super::oracle::Verdict {
 
 /// Runs a seed of anything that can be hosted.
 pub fn run_hosted<H: Hosted>(seed: u64, plan: &Plan) -> Report {
-    run_with::<H>(seed, Options::of(seed), plan)
+    run_with::<H>(seed, plan.options(seed), plan)
 }
 
 pub(super) fn run_with<H: Hosted>(seed: u64, options: Options, plan: &Plan) -> Report {
@@ -152,12 +166,12 @@ const SHORT: u64 = 2_000;
 /// The same for anything that can be hosted.
 pub fn shrink_hosted<H: Hosted>(seed: u64, plan: &Plan, violation: &Violation) -> Shrunk {
     let told = Plan { is_told: true, ..*plan };
-    let mut first = run_with::<H>(seed, Options::of(seed), &told);
+    let mut first = run_with::<H>(seed, plan.options(seed), &told);
     let short = Plan { events: SHORT.min(plan.events), is_told: false, ..*plan };
     let (mut near, mut events, mut found) = (seed, 0, 0);
     while first.faulty > 150 && events < NEARBY && found < 12 {
         near = super::hash::fold(near, &seed);
-        let options = small_group(near);
+        let options = small_group(near, plan.options(near));
         let report = run_with::<H>(near, options.clone(), &short);
         events += report.counts.events;
         if report.violation.is_some_and(|other| other.oracle == violation.oracle) {
@@ -173,11 +187,11 @@ pub fn shrink_hosted<H: Hosted>(seed: u64, plan: &Plan, violation: &Violation) -
     shrink_actions::<H>(first.seed, &first.options, violation.oracle, actions)
 }
 
-/// The options of a seed for a group of three at most, whose clocks are right. One in two has little
+/// These options for a group of three at most, whose clocks are right. One in two has little
 /// room and large batches, so that everything comes about sooner.
-fn small_group(seed: u64) -> Options {
+fn small_group(seed: u64, drawn: Options) -> Options {
     let members = 1 + seed % 3;
-    let options = Options { members, wild: 0, clockless: 0, ..Options::of(seed) };
+    let options = Options { members, wild: 0, clockless: 0, ..drawn };
     if seed & 8 == 0 {
         return options;
     }

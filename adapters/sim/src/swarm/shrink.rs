@@ -110,7 +110,9 @@ pub(super) fn shrink<H: Hosted>(
             matches!(act, Act::Corrupt(..) | Act::Mark(_) | Act::Rate(..) | Act::Unreachable(..))
         });
         search.without::<H>(|act| matches!(act, Act::Step(..) | Act::Freeze(..)));
-        search.without::<H>(|act| matches!(act, Act::Rot(..) | Act::Lose(_) | Act::StepDown(_)));
+        search.without::<H>(|act| {
+            matches!(act, Act::Rot(..) | Act::Lose(_) | Act::Forget(_) | Act::StepDown(_))
+        });
         search.without::<H>(|act| matches!(act, Act::Read(_)));
         for lane in 0..16 {
             search.without::<H>(|act| is_in_lane(act, lane));
@@ -172,6 +174,7 @@ const fn is_in_lane(act: &Act, lane: u8) -> bool {
         | Act::Start(of)
         | Act::Rot(of, _)
         | Act::Lose(of)
+        | Act::Forget(of)
         | Act::Step(of, _)
         | Act::Freeze(of, _)
         | Act::Rate(of, _) => of == lane,

@@ -257,6 +257,11 @@ impl Store {
         }
     }
 
+    /// Replaces the disk of a member that is down by an empty one.
+    pub fn empty(&mut self) {
+        *self = Self::new(self.options.segment_bytes, self.options.salt);
+    }
+
     /// Lets a bit rot in a file of a member that is down; tells whether there was one whose loss
     /// the log can tell: one where everything durable is known to be so.
     pub fn rot(&mut self, seed: u64) -> bool {

@@ -252,6 +252,13 @@ impl<H: Hosted> World<H> {
                 self.give_up(slot, "loses its disk");
                 Ok(())
             }
+            Act::Forget(slot) => {
+                self.crash(slot, Kept::None);
+                self.members[usize::from(slot)].store.empty();
+                self.books.forgot(usize::from(slot));
+                self.fault(slot, "its disk is replaced by an empty one");
+                Ok(())
+            }
             Act::Step(lane, ahead) => {
                 self.clocks(lane).ahead = ahead;
                 self.marks.hit(Mark::ClockStepped);

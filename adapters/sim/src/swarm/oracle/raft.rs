@@ -476,6 +476,13 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
         self.members[slot].clock = None;
     }
 
+    /// A member's disk was replaced by an empty one: that it forgets is not held against it. What
+    /// comes of it is.
+    pub fn forgot(&mut self, slot: usize) {
+        let member = &mut self.members[slot];
+        (member.disk, member.spoken, member.vote) = (Disk::default(), Term::ZERO, None);
+    }
+
     /// A member came back: what its disk gave back is what was durable, or that with some of what
     /// was being written.
     ///

@@ -49,7 +49,7 @@ fn calm() -> Options {
 
 /// What is run, for so many events before everything is mended.
 fn plan(events: u64) -> Plan {
-    Plan { machine: Machine::Raft, events, is_told: false }
+    Plan { machine: Machine::Raft, events, amnesia: false, is_told: false }
 }
 
 fn report<H: Hosted>(options: Options) -> Report {
