@@ -107,9 +107,9 @@ impl CheckHistory {
 /// Shows the lines of a failing prefix, as they are in the file.
 fn show_prefix(text: &[u8], key: &Value, part: &Part, violation: &Violation) -> Verdict {
     let how = if violation.is_shortest { "smallest" } else { "smallest known" };
-    let count = violation.events.len();
-    show(&plain(&format!("{how} failing prefix of key {key}, {count} events:")))?;
     let lines = part.lines(&violation.events);
+    let count = lines.len();
+    show(&plain(&format!("{how} failing prefix of key {key}, {count} lines:")))?;
     let wanted: BTreeMap<usize, usize> = lines.iter().copied().zip(0..).collect();
     let mut found = vec![String::new(); lines.len()];
     for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {

@@ -40,7 +40,7 @@ fn a_history_that_is_not_linearizable_fails_and_shows_the_smallest_prefix() {
     let says = [
         "key 7: linearizable, 1 operations",
         "key \"x\": not linearizable, 3 operations",
-        "smallest failing prefix of key \"x\", 4 events:",
+        "smallest failing prefix of key \"x\", 4 lines:",
         WRITE[0],
         WRITE[1],
         STALE[0],
