@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             if let Err(error) = written {
                 eprintln!("{}: cannot be written: {error}", file.display());
             }
-            println!("sim: shrunk events={}", shrunk.actions.len());
+            println!("sim: shrunk events={} actions={}", shrunk.events, shrunk.actions.len());
         }
         println!("sim: failed seed={seed} oracle={}", violation.oracle);
         return ExitCode::FAILURE;

@@ -201,7 +201,7 @@ impl Run {
             Ok(()) => println!("written     {} and {}", story.display(), picture.display()),
             Err(error) => crate::output::tell(&format!("cannot write the story: {error}")),
         }
-        println!("sim: shrunk events={}", shrunk.actions.len());
+        println!("sim: shrunk events={} actions={}", shrunk.events, shrunk.actions.len());
     }
 }
 

@@ -150,8 +150,8 @@ pub(super) fn lanes_of<H: Hosted>(world: &super::world::World<H>) -> Vec<String>
     members.chain(clients).collect()
 }
 
-/// Finds the shortest run that breaks the same promise: it begins with the run of the seed, or with
-/// one of a small group if there is one nearby, and leaves out what is not needed.
+/// Finds a short run that breaks the same promise: it begins with the run of the seed, and with
+/// others nearby that are short already, and leaves out what is not needed.
 pub fn shrink(seed: u64, plan: &Plan, violation: &Violation) -> Shrunk {
     match plan.machine {
         Machine::Raft => shrink_hosted::<Bare>(seed, plan, violation),
@@ -159,32 +159,47 @@ pub fn shrink(seed: u64, plan: &Plan, violation: &Violation) -> Shrunk {
     }
 }
 
-/// How many events of small groups are tried, and how many of any one.
-const NEARBY: u64 = 5_000_000;
-const SHORT: u64 = 2_000;
+/// How many events of other runs are tried, after how many the faults of such a run end, and how
+/// many runs that break the promise are enough.
+const NEARBY: u64 = 10_000_000;
+const LENGTHS: [u64; 4] = [60, 150, 500, 2_000];
+const ENOUGH: usize = 30;
+
+/// How many runs are made short, and how short one must be to be the last.
+const CANDIDATES: usize = 4;
+const SHORT: u64 = 20;
 
 /// The same for anything that can be hosted.
 pub fn shrink_hosted<H: Hosted>(seed: u64, plan: &Plan, violation: &Violation) -> Shrunk {
-    let told = Plan { is_told: true, ..*plan };
-    let mut first = run_with::<H>(seed, plan.options(seed), &told);
-    let short = Plan { events: SHORT.min(plan.events), is_told: false, ..*plan };
-    let (mut near, mut events, mut found) = (seed, 0, 0);
-    while first.faulty > 150 && events < NEARBY && found < 12 {
+    let of_seed = plan.options(seed);
+    let mut found = vec![run_with::<H>(seed, of_seed.clone(), &Plan { is_told: true, ..*plan })];
+    let (mut near, mut events) = (seed, 0);
+    while events < NEARBY && found.len() < ENOUGH {
         near = super::hash::fold(near, &seed);
-        let options = small_group(near, plan.options(near));
+        let drawn = if near & 16 == 0 { of_seed.clone() } else { plan.options(near) };
+        let options = small_group(near, drawn);
+        let length = LENGTHS[(near >> 5) as usize % LENGTHS.len()];
+        let short = Plan { events: length.min(plan.events), is_told: false, ..*plan };
         let report = run_with::<H>(near, options.clone(), &short);
         events += report.counts.events;
         if report.violation.is_some_and(|other| other.oracle == violation.oracle) {
-            found += 1;
-            let other = run_with::<H>(near, options, &Plan { events: short.events, ..told });
-            if other.faulty < first.faulty {
-                first = other;
-            }
+            found.push(run_with::<H>(near, options, &Plan { is_told: true, ..short }));
         }
     }
-    let actions = &first.actions[..first.faulty];
+    found.sort_by_key(|report| report.faulty);
+    found.truncate(CANDIDATES);
     let _quiet = super::quiet::Quiet::begin();
-    shrink_actions::<H>(first.seed, &first.options, violation.oracle, actions)
+    let mut best: Option<Shrunk> = None;
+    for report in &found {
+        let actions = &report.actions[..report.faulty];
+        let (seed, options) = (report.seed, &report.options);
+        let shrunk = shrink_actions::<H>(seed, options, violation.oracle, actions);
+        best = best.filter(|best| best.events <= shrunk.events).or(Some(shrunk));
+        if best.as_ref().is_some_and(|best| best.events <= SHORT) {
+            break;
+        }
+    }
+    best.unwrap_or_default()
 }
 
 /// These options for a group of three at most, whose clocks are right. One in two has little

@@ -34,14 +34,24 @@ impl<'a> Sought<'a> {
     }
 }
 
-/// Runs a list of actions on a world. Returns the promise that was broken, and how many actions had
-/// happened by then.
+/// What came of a list of actions.
+#[derive(Debug)]
+pub(super) struct Played<H: Hosted> {
+    pub(super) world: World<H>,
+    /// The promise that was broken, if one was.
+    pub(super) violation: Option<Violation>,
+    /// How many actions had happened by then, and how many steps of machines they were.
+    pub(super) actions: usize,
+    pub(super) events: u64,
+}
+
+/// Runs a list of actions on a world.
 pub(super) fn play<H: Hosted>(
     mut world: World<H>,
     (seed, options): (u64, &Options),
     actions: &[Action],
     sought: Sought<'_>,
-) -> (World<H>, Option<Violation>, usize) {
+) -> Played<H> {
     let mut packets: BTreeMap<PacketId, Packet<H::Entry>> = BTreeMap::new();
     for (place, action) in actions.iter().enumerate() {
         let packet = match action.act {
@@ -56,21 +66,23 @@ pub(super) fn play<H: Hosted>(
             packets.insert(packet.id, packet);
         }
         if let Err(violation) = verdict {
-            return (world, Some(violation), place + 1);
+            let events = world.counts.events;
+            return Played { world, violation: Some(violation), actions: place + 1, events };
         }
     }
-    let end = actions.len();
-    match sought {
+    let events = world.counts.events;
+    let (world, violation) = match sought {
         Sought::During(_) => {
             let violation = super::linear::check(&world.processes).err();
-            (world, violation, end)
+            (world, violation)
         }
         Sought::After(_) => {
             let mut schedule = Schedule::going_on(world, seed, options.clone());
             let violation = schedule.settle().err();
-            (schedule.world, violation, end)
+            (schedule.world, violation)
         }
-    }
+    };
+    Played { world, violation, actions: actions.len(), events }
 }
 
 /// Whether a list of actions still breaks the promise.
@@ -80,6 +92,7 @@ pub(super) fn breaks<H: Hosted>(
     sought: Sought<'_>,
 ) -> Option<usize> {
     let world = Schedule::<H>::world_of(seed, options);
-    let (_, violation, end) = play(world, (seed, options), actions, sought);
-    violation.filter(|violation| violation.oracle == sought.oracle()).map(|_| end)
+    let played = play(world, (seed, options), actions, sought);
+    played.violation.filter(|violation| violation.oracle == sought.oracle())?;
+    Some(played.actions)
 }

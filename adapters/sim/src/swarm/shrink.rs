@@ -8,21 +8,23 @@ use super::action::{Act, Action};
 use super::hosted::Hosted;
 use super::options::Options;
 use super::schedule::Schedule;
-use super::script::{Sought, breaks, play};
+use super::script::{Played, Sought, breaks, play};
 use super::story::EVERYBODY;
 use crate::trace::Trace;
 
 /// A run that was made short.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Shrunk {
-    /// What is left of it.
+    /// What is left of it: steps of machines, and what hosts, disks, clocks and faults do.
     pub actions: Vec<Action>,
+    /// How many steps of machines that is.
+    pub events: u64,
     /// The story of that.
     pub trace: Trace,
 }
 
-/// How many actions may be played in all: less than a minute's worth.
-const BUDGET: usize = 40_000_000;
+/// How many actions may be played to make one run short: some seconds' worth.
+const BUDGET: usize = 8_000_000;
 
 /// A list that still breaks a promise, and what may still be spent on making it shorter.
 struct Search<'a> {
@@ -136,11 +138,12 @@ pub(super) fn shrink<H: Hosted>(
     let (left, of) = (search.actions.len(), actions.len());
     let title = format!("seed {seed} breaks {oracle}: {left} of {of} actions. {options}");
     world.trace = Some(Trace { title, lanes, moments: Vec::new() });
-    let (mut world, violation, _) = play(world, (seed, options), &search.actions, sought);
+    let Played { mut world, violation, events, .. } =
+        play(world, (seed, options), &search.actions, sought);
     if let Some(violation) = violation {
         world.tell(EVERYBODY, crate::trace::What::Violation, || violation.to_string());
     }
-    Shrunk { actions: search.actions, trace: world.trace.take().unwrap_or_default() }
+    Shrunk { actions: search.actions, events, trace: world.trace.take().unwrap_or_default() }
 }
 
 /// Performs outputs in the order in which they were said, and dies between two, only where that
