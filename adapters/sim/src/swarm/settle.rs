@@ -23,6 +23,9 @@ const DECIDED: u64 = 400;
 const EQUAL: u64 = 200;
 const QUIET: u64 = 30;
 
+/// And in events: no wait needs more, however long it is.
+const STORM: u64 = 200_000;
+
 impl<H: Hosted> Schedule<H> {
     /// Ends the faults and sees the group settle.
     ///
@@ -107,7 +110,12 @@ impl<H: Hosted> Schedule<H> {
         is_so: impl Fn(&World<H>) -> bool,
     ) -> Result<bool, super::oracle::Violation> {
         let until = self.timeouts(timeouts);
-        self.run(until, u64::MAX, &is_so)?;
+        let most = self.world.counts.events + STORM;
+        self.run(until, most, &is_so)?;
+        ensure(self.world.counts.events < most, "V6", || {
+            let waited = timeouts - (until.saturating_sub(self.now)) / self.options.timeout;
+            format!("{STORM} events in {waited} timeouts of waiting")
+        })?;
         let holds = is_so(&self.world);
         if !holds {
             self.wait_until(until);

@@ -6,10 +6,10 @@ use super::super::options::Options;
 use super::super::schedule::Schedule;
 use super::liar::Lie;
 use super::{Bad, BadReplica, Truth, assert_caught, calm};
-use quorate::id::EntryId;
+use quorate::id::{EntryId, Members};
 use quorate::limits::Limit;
 use quorate::raft::Message;
-use quorate::replica::Output;
+use quorate::replica::{Header, Output};
 use quorate::time::Now;
 use quorate::{Outbox, Refused};
 
@@ -204,6 +204,45 @@ impl Lie for Stormy {
 #[test]
 fn members_that_talk_without_need_are_caught() {
     assert_caught::<Bad<Stormy>>(calm(), "V6", "messages in 30 quiet timeouts");
+}
+
+/// It asks twice for each answer that it gets, and never says for whom it has voted.
+#[derive(Debug, Default)]
+struct Curious;
+
+impl Lie for Curious {
+    fn step<H: Hosted>(
+        &mut self,
+        machine: &mut H,
+        now: Now,
+        input: Input<'_, H>,
+        said: &mut Said,
+    ) -> Result<(), Refused> {
+        let answer = match input {
+            Input::Message { from, header, .. } => Some((from, header)),
+            _ => None,
+        };
+        machine.step(now, input, said)?;
+        unsaid(said, |message| matches!(message, Message::VoteReply { .. }));
+        if let Some((from, header)) = answer
+            && let Message::PreVoteReply { term, .. } = header.message
+        {
+            let message =
+                Message::PreVote { term: term.next().unwrap_or(term), last: EntryId::ZERO };
+            let again =
+                Output::Send { to: Members::only(from), header: Header { message, ..header } };
+            (0..2).for_each(|_| said.push(again));
+        }
+        Ok(())
+    }
+    fn max_outputs(honest: usize) -> usize {
+        honest + 2
+    }
+}
+
+#[test]
+fn a_storm_does_not_last_until_the_wait_is_over() {
+    assert_caught::<Bad<Curious>>(calm(), "V6", "timeouts of waiting");
 }
 
 /// It keeps its snapshots to itself.
