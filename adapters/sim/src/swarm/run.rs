@@ -161,7 +161,7 @@ pub fn shrink(seed: u64, plan: &Plan, violation: &Violation) -> Shrunk {
 
 /// How many events of other runs are tried, after how many the faults of such a run end, and how
 /// many runs that break the promise are enough.
-const NEARBY: u64 = 10_000_000;
+const NEARBY: u64 = 20_000_000;
 const LENGTHS: [u64; 4] = [60, 150, 500, 2_000];
 const ENOUGH: usize = 30;
 
@@ -187,19 +187,21 @@ pub fn shrink_hosted<H: Hosted>(seed: u64, plan: &Plan, violation: &Violation) -
         }
     }
     found.sort_by_key(|report| report.faulty);
-    found.truncate(CANDIDATES);
     let _quiet = super::quiet::Quiet::begin();
-    let mut best: Option<Shrunk> = None;
-    for report in &found {
-        let actions = &report.actions[..report.faulty];
-        let (seed, options) = (report.seed, &report.options);
-        let shrunk = shrink_actions::<H>(seed, options, violation.oracle, actions);
+    let short = found.iter().filter_map(|Report { seed, options, actions, faulty, .. }| {
+        shrink_actions::<H>((*seed, options), violation.oracle, (actions, *faulty))
+    });
+    let (mut best, mut tried) = (None::<Shrunk>, 0);
+    for shrunk in short {
+        tried += 1;
         best = best.filter(|best| best.events <= shrunk.events).or(Some(shrunk));
-        if best.as_ref().is_some_and(|best| best.events <= SHORT) {
+        if tried == CANDIDATES || best.as_ref().is_some_and(|best| best.events <= SHORT) {
             break;
         }
     }
-    best.unwrap_or_default()
+    // If none can be told as a list, the run of the seed is as short as it gets.
+    let whole = found.into_iter().find(|report| report.seed == seed);
+    best.or_else(|| whole.map(Shrunk::whole)).unwrap_or_default()
 }
 
 /// These options for a group of three at most, whose clocks are right. One in two has little

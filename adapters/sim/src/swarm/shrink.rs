@@ -23,8 +23,16 @@ pub struct Shrunk {
     pub trace: Trace,
 }
 
+impl Shrunk {
+    /// A run that was not made short.
+    pub(super) fn whole(report: super::run::Report) -> Self {
+        let events = report.counts.events;
+        Self { actions: report.actions, events, trace: report.trace.unwrap_or_default() }
+    }
+}
+
 /// How many actions may be played to make one run short: some seconds' worth.
-const BUDGET: usize = 8_000_000;
+const BUDGET: usize = 16_000_000;
 
 /// A list that still breaks a promise, and what may still be spent on making it shorter.
 struct Search<'a> {
@@ -75,6 +83,21 @@ impl Search<'_> {
         self.actions.len() < before
     }
 
+    /// Leaves out what few bugs need, all of a kind at once, and whole members and clients.
+    fn by_kinds<H: Hosted>(&mut self) {
+        self.without::<H>(|act| {
+            matches!(act, Act::Corrupt(..) | Act::Mark(_) | Act::Rate(..) | Act::Unreachable(..))
+        });
+        self.without::<H>(|act| matches!(act, Act::Step(..) | Act::Freeze(..)));
+        self.without::<H>(|act| {
+            matches!(act, Act::Rot(..) | Act::Lose(_) | Act::Forget(_) | Act::StepDown(_))
+        });
+        self.without::<H>(|act| matches!(act, Act::Read(_)));
+        for lane in 0..16 {
+            self.without::<H>(|act| is_in_lane(act, lane));
+        }
+    }
+
     /// Leaves out two at a time: what one does and another answers.
     fn in_pairs<H: Hosted>(&mut self) -> bool {
         let before = self.actions.len();
@@ -93,72 +116,73 @@ impl Search<'_> {
         }
         self.actions.len() < before
     }
+
+    /// Lets members die between two outputs only where that matters.
+    fn plainly<H: Hosted>(&mut self) {
+        for place in 0..self.actions.len() {
+            if self.left == 0 || place >= self.actions.len() {
+                return;
+            }
+            if self.actions[place].cut.is_some() {
+                let mut plainer = self.actions.clone();
+                plainer[place].cut = None;
+                self.try_out::<H>(plainer);
+            }
+        }
+    }
+
+    /// What is left, with its story.
+    fn tell<H: Hosted>(self, oracle: &str, of: usize) -> Shrunk {
+        let Search { seed, options, sought, actions, .. } = self;
+        let mut world = Schedule::<H>::world_of(seed, options);
+        let lanes = super::run::lanes_of(&world);
+        let left = actions.len();
+        let title = format!("seed {seed} breaks {oracle}: {left} of {of} actions. {options}");
+        world.trace = Some(Trace { title, lanes, moments: Vec::new() });
+        let Played { mut world, violation, events, .. } =
+            play(world, (seed, options), &actions, sought);
+        if let Some(violation) = violation {
+            world.tell(EVERYBODY, crate::trace::What::Violation, || violation.to_string());
+        }
+        Shrunk { actions, events, trace: world.trace.take().unwrap_or_default() }
+    }
 }
 
 /// Lists longer than this are not tried by pairs.
 const PAIRS: usize = 300;
 
-/// Makes a run that breaks a promise short.
-pub(super) fn shrink<H: Hosted>(
-    seed: u64,
-    options: &Options,
-    oracle: &str,
-    actions: &[Action],
-) -> Shrunk {
-    let sought = Sought::of(oracle);
-    let mut search = Search { seed, options, sought, actions: actions.to_vec(), left: BUDGET };
-    if search.try_out::<H>(actions.to_vec()) {
-        search.without::<H>(|act| {
-            matches!(act, Act::Corrupt(..) | Act::Mark(_) | Act::Rate(..) | Act::Unreachable(..))
-        });
-        search.without::<H>(|act| matches!(act, Act::Step(..) | Act::Freeze(..)));
-        search.without::<H>(|act| {
-            matches!(act, Act::Rot(..) | Act::Lose(_) | Act::Forget(_) | Act::StepDown(_))
-        });
-        search.without::<H>(|act| matches!(act, Act::Read(_)));
-        for lane in 0..16 {
-            search.without::<H>(|act| is_in_lane(act, lane));
-        }
-        let mut length = search.actions.len().next_power_of_two() / 2;
-        while search.left > 0 && length > 0 {
-            let shrank = search.in_pieces::<H>(length);
-            // Once single ones are left out, others may have become needless.
-            if length > 1 || !shrank {
-                length = if length > 64 { length / 4 } else { length / 2 };
-            }
-        }
-        let mut goes_on = search.actions.len() <= PAIRS;
-        while goes_on && search.left > 0 {
-            goes_on = search.in_pairs::<H>() && search.in_pieces::<H>(1);
-        }
-        plainly::<H>(&mut search);
-    }
-    let mut world = Schedule::<H>::world_of(seed, options);
-    let lanes = super::run::lanes_of(&world);
-    let (left, of) = (search.actions.len(), actions.len());
-    let title = format!("seed {seed} breaks {oracle}: {left} of {of} actions. {options}");
-    world.trace = Some(Trace { title, lanes, moments: Vec::new() });
-    let Played { mut world, violation, events, .. } =
-        play(world, (seed, options), &search.actions, sought);
-    if let Some(violation) = violation {
-        world.tell(EVERYBODY, crate::trace::What::Violation, || violation.to_string());
-    }
-    Shrunk { actions: search.actions, events, trace: world.trace.take().unwrap_or_default() }
-}
+/// What was on its way when everything was mended arrives within so many actions: without it a
+/// group may settle that did not.
+const ARRIVING: usize = 300;
 
-/// Performs outputs in the order in which they were said, and dies between two, only where that
-/// matters.
-fn plainly<H: Hosted>(search: &mut Search<'_>) {
-    for place in 0..search.actions.len() {
-        if search.left == 0 || place >= search.actions.len() {
-            return;
-        }
-        if search.actions[place].cut.is_some() {
-            let mut plainer = search.actions.clone();
-            plainer[place].cut = None;
-            search.try_out::<H>(plainer);
+/// Makes a run that breaks a promise short; `faulty` of its actions happened before everything was
+/// mended. None if the list by itself does not break it.
+pub(super) fn shrink<H: Hosted>(
+    (seed, options): (u64, &Options),
+    oracle: &str,
+    (actions, faulty): (&[Action], usize),
+) -> Option<Shrunk> {
+    let sought = Sought::of(oracle);
+    let mut search = Search { seed, options, sought, actions: Vec::new(), left: BUDGET };
+    let upto = |end: usize| actions[..end.min(actions.len())].to_vec();
+    if !search.try_out::<H>(upto(faulty)) && !search.try_out::<H>(upto(faulty + ARRIVING)) {
+        return None;
+    }
+    search.by_kinds::<H>();
+    let mut length = search.actions.len().next_power_of_two() / 2;
+    while search.left > 0 && length > 0 {
+        let shrank = search.in_pieces::<H>(length);
+        // Once single ones are left out, others may have become needless.
+        if length > 1 || !shrank {
+            length = if length > 64 { length / 4 } else { length / 2 };
         }
     }
+    let mut goes_on = search.actions.len() <= PAIRS;
+    while goes_on && search.left > 0 {
+        goes_on = search.in_pairs::<H>() && search.in_pieces::<H>(1);
+    }
+    search.plainly::<H>();
+    Some(search.tell::<H>(oracle, actions.len()))
 }
 
 const fn is_in_lane(act: &Act, lane: u8) -> bool {

@@ -58,7 +58,8 @@ impl Hunter {
     /// story is written to a folder.
     pub(super) fn shrink(&self, machine: &str, seed: u64, stories: &Path) -> Option<u64> {
         let seeds = seed..seed.checked_add(1)?;
-        let ended = self.start(machine, &seeds, Some(stories), LIMIT).ok()?;
+        let limit = LIMIT.saturating_mul(3);
+        let ended = self.start(machine, &seeds, Some(stories), limit).ok()?;
         let line = ended.text.lines().rfind(|line| line.starts_with("sim: shrunk "))?;
         word(line, "events")?.parse().ok()
     }
