@@ -81,6 +81,8 @@ pub struct Store {
     attempted: Vec<Change>,
     /// Everything that is on the disk is known by the log to be there.
     is_marked: bool,
+    /// A bit of it has rotted: it may be refused.
+    is_rotten: bool,
     failed: bool,
 }
 
@@ -110,6 +112,7 @@ impl Store {
             done: VecDeque::new(),
             attempted: Vec::new(),
             is_marked: false,
+            is_rotten: false,
             failed: false,
         }
     }
@@ -280,7 +283,13 @@ impl Store {
         // Most of a file of the log is empty: aim at its beginning, where the records are.
         let reach = [64, 512, 4_096, length][rng.below(4) as usize].min(length) as u64;
         disk.flip(name, rng.below(reach * 8) as usize);
+        self.is_rotten = true;
         true
+    }
+
+    /// Whether a bit of it has ever rotted. Only such a disk may be refused.
+    pub const fn is_rotten(&self) -> bool {
+        self.is_rotten
     }
 }
 

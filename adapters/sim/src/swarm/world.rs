@@ -310,6 +310,9 @@ impl<H: Hosted> World<H> {
         let found = match member.store.open::<H::Entry>() {
             Ok(found) => found,
             Err(why) => {
+                ensure(member.store.is_rotten(), "D1", || {
+                    format!("n{slot} does not start from a disk that is sound: {why}")
+                })?;
                 self.marks.hit(Mark::RotRefused);
                 self.give_up(slot, &format!("does not start: {why}"));
                 return Ok(());
