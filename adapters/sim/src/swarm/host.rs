@@ -143,11 +143,7 @@ impl<H: Hosted> World<H> {
                 Output::Store { snapshot } => {
                     let bytes = machine.bytes_of(&snapshot).to_vec();
                     self.books.snapshot(me, snapshot)?;
-                    self.reference.snapshot::<H>(
-                        &snapshot,
-                        &bytes,
-                        self.books.committed_after(0),
-                    )?;
+                    self.reference.snapshot(&snapshot, &bytes)?;
                     self.effects.push(Effect::Disk(Task::Snapshot(snapshot, bytes)));
                 }
                 Output::Submitted { first, .. } => {
@@ -164,7 +160,11 @@ impl<H: Hosted> World<H> {
                         self.members[me].reading.push_back((read, asked, None));
                     }
                 }
-                Output::Applied { index } => self.answer_applied(me, index)?,
+                Output::Applied { index } => {
+                    let applied = machine.applied().index.number();
+                    self.reference.applied(applied, &machine.state())?;
+                    self.answer_applied(me, index)?;
+                }
                 Output::Readable { read } => self.answer_reads(me, read),
                 Output::Following { .. } => self.answer_nobody_knows(me),
                 Output::Leading => {}
