@@ -34,6 +34,12 @@ impl<H: Hosted> World<H> {
         self.said.most = machine.max_outputs();
         let result = machine.step(now, input, &mut self.said);
         self.counts.events += 1;
+        // Clocks that are right are half the offset from the true time at most.
+        self.is_wild |= machine.raft().leads()
+            && now.wall.is_none_or(|wall| {
+                let right = Clocks::civil(self.now) / 1_000;
+                wall.as_millis() + self.setup.max_offset.as_millis() / 2 + 1 < right
+            });
         self.hash = fold(self.hash, &(slot, now.mono, &self.said.outputs));
         ensure(!self.said.overflowed, "Q2", || format!("n{slot} says too much"))?;
         if let Err(refused) = &result {
