@@ -223,6 +223,7 @@ impl<H: Hosted> World<H> {
         }
         let durable = member.store.perform(usize::from(count), trouble);
         let failed = member.store.has_failed();
+        let was_keeping = member.store.has_failed_to_keep();
         self.counts.syncs += 1;
         durable.iter().for_each(|change| self.books.durable(usize::from(slot), change));
         if self.trace.is_some() && !durable.is_empty() {
@@ -232,6 +233,9 @@ impl<H: Hosted> World<H> {
             match trouble {
                 Trouble::Power(_) => {
                     self.marks.hit(Mark::CrashWorking);
+                    if was_keeping {
+                        self.marks.hit(Mark::CrashKeeping);
+                    }
                     self.crash(slot, Kept::Some(action.order));
                 }
                 Trouble::Room(_) => self.marks.hit(Mark::DiskFull),
