@@ -34,6 +34,12 @@ impl<H: Hosted> World<H> {
         self.said.most = machine.max_outputs();
         let result = machine.step(now, input, &mut self.said);
         self.counts.events += 1;
+        // Clocks that are right are half the offset from the true time at most.
+        self.is_wild |= machine.raft().leads()
+            && now.wall.is_none_or(|wall| {
+                let right = Clocks::civil(self.now) / 1_000;
+                wall.as_millis() + self.setup.max_offset.as_millis() / 2 + 1 < right
+            });
         self.hash = fold(self.hash, &(slot, now.mono, &self.said.outputs));
         ensure(!self.said.overflowed, "Q2", || format!("n{slot} says too much"))?;
         if let Err(refused) = &result {
@@ -143,11 +149,7 @@ impl<H: Hosted> World<H> {
                 Output::Store { snapshot } => {
                     let bytes = machine.bytes_of(&snapshot).to_vec();
                     self.books.snapshot(me, snapshot)?;
-                    self.reference.snapshot::<H>(
-                        &snapshot,
-                        &bytes,
-                        self.books.committed_after(0),
-                    )?;
+                    self.reference.snapshot(&snapshot, &bytes)?;
                     self.effects.push(Effect::Disk(Task::Snapshot(snapshot, bytes)));
                 }
                 Output::Submitted { first, .. } => {
@@ -164,7 +166,11 @@ impl<H: Hosted> World<H> {
                         self.members[me].reading.push_back((read, asked, None));
                     }
                 }
-                Output::Applied { index } => self.answer_applied(me, index)?,
+                Output::Applied { index } => {
+                    let applied = machine.applied().index.number();
+                    self.reference.applied(applied, &machine.state())?;
+                    self.answer_applied(me, index)?;
+                }
                 Output::Readable { read } => self.answer_reads(me, read),
                 Output::Following { .. } => self.answer_nobody_knows(me),
                 Output::Leading => {}
@@ -217,6 +223,7 @@ impl<H: Hosted> World<H> {
         }
         let durable = member.store.perform(usize::from(count), trouble);
         let failed = member.store.has_failed();
+        let was_keeping = member.store.has_failed_to_keep();
         self.counts.syncs += 1;
         durable.iter().for_each(|change| self.books.durable(usize::from(slot), change));
         if self.trace.is_some() && !durable.is_empty() {
@@ -226,6 +233,9 @@ impl<H: Hosted> World<H> {
             match trouble {
                 Trouble::Power(_) => {
                     self.marks.hit(Mark::CrashWorking);
+                    if was_keeping {
+                        self.marks.hit(Mark::CrashKeeping);
+                    }
                     self.crash(slot, Kept::Some(action.order));
                 }
                 Trouble::Room(_) => self.marks.hit(Mark::DiskFull),

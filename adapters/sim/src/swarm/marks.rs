@@ -56,6 +56,7 @@ marks! {
     CrashPower = "a member loses power",
     CrashKill = "a member is killed",
     CrashWorking = "the power goes while the disk is writing",
+    CrashKeeping = "the power goes while a snapshot is being stored",
     SyncFailed = "a sync fails",
     DiskFull = "a disk is full",
     Rotted = "a bit rots",

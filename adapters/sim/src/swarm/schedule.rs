@@ -128,7 +128,6 @@ impl<H: Hosted> Schedule<H> {
         let mut world = World::new(setup, clients, options.segment, margin);
         let right = world.members.len() - options.clockless as usize;
         world.members[right..].iter_mut().for_each(|member| member.clocks.has_wall = false);
-        world.is_wild = options.wild + options.clockless > 0;
         world.begin();
         world
     }

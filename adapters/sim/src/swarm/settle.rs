@@ -223,8 +223,8 @@ impl<H: Hosted> Schedule<H> {
         self.run(until, u64::MAX, |_| false)?;
         self.wait_until(until);
         let now = led_by(&self.world, &slots);
-        ensure(now.is_some() && now == leader, "V4", || {
-            let elections = self.world.counts.elections - elections;
+        let elections = self.world.counts.elections - elections;
+        ensure(now.is_some() && now == leader && elections == 0, "V4", || {
             format!("after n{leader:?} n{now:?} leads; {elections} elections without a fault")
         })?;
         let members = self.world.members.len() as u64;

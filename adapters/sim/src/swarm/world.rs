@@ -102,7 +102,8 @@ pub struct World<H: Hosted> {
     pub counts: Counts,
     /// A fold of everything that machines were told and have said.
     pub hash: u64,
-    /// Clocks are further apart than the group was set up for, so leases may overlap.
+    /// A member has led whose clock was further behind than the group was set up for, or that had
+    /// none: leases may overlap.
     pub is_wild: bool,
     /// The story, if it is to be told.
     pub trace: Option<Trace>,
@@ -310,6 +311,9 @@ impl<H: Hosted> World<H> {
         let found = match member.store.open::<H::Entry>() {
             Ok(found) => found,
             Err(why) => {
+                ensure(member.store.is_rotten(), "D1", || {
+                    format!("n{slot} does not start from a disk that is sound: {why}")
+                })?;
                 self.marks.hit(Mark::RotRefused);
                 self.give_up(slot, &format!("does not start: {why}"));
                 return Ok(());

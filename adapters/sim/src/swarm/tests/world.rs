@@ -93,6 +93,33 @@ fn two_that_hold_a_scope_at_a_time_are_seen() {
 }
 
 #[test]
+fn only_a_leader_whose_clock_is_behind_or_missing_is_an_excuse() {
+    let is_excused = |change: fn(&mut World<super::BadReplica<super::Truth>>)| {
+        let options = super::Options { wild: 1, ..calm() };
+        let mut schedule = Schedule::new(1, options);
+        schedule.run(u64::MAX, 500, |_| false).expect("nothing is wrong");
+        assert!(schedule.world.leader().is_some());
+        change(&mut schedule.world);
+        schedule.run(u64::MAX, 1_000, |_| false).expect("nothing is wrong");
+        schedule.world.is_wild
+    };
+    const HOUR: i64 = 3_600_000_000;
+    assert!(!is_excused(|_| ()), "that clocks may be wrong is none");
+    assert!(!is_excused(|world| world.members[0].clocks.ahead = 100_000));
+    assert!(!is_excused(|world| {
+        let leader = world.leader();
+        let follower = (0..3).find(|slot| Some(*slot) != leader).expect("there are two");
+        world.members[follower].clocks.ahead = -HOUR;
+    }));
+    assert!(is_excused(|world| {
+        world.members.iter_mut().for_each(|member| member.clocks.ahead = -HOUR);
+    }));
+    assert!(is_excused(|world| {
+        world.members.iter_mut().for_each(|member| member.clocks.has_wall = false);
+    }));
+}
+
+#[test]
 fn a_group_can_go_on_while_most_of_it_can() {
     for members in 1..=7_usize {
         for lost in 0..=members {
