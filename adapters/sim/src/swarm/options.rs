@@ -47,8 +47,8 @@ options! {
     latency, disk,
     /// Everything that is sent takes whole milliseconds, so that things coincide.
     coarse,
-    /// How many in a thousand messages between members are lost, come twice, come again much later,
-    /// are damaged. Those of clients are only cut off and late.
+    /// How many in a thousand messages are lost, come twice, come again much later; how many of those
+    /// between members are damaged.
     lost, twice, replayed, corrupted,
     /// The mean time from one thing that a client does, or a proposal, to the next.
     load,

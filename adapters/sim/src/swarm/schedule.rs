@@ -420,8 +420,7 @@ impl<H: Hosted> Schedule<H> {
     fn post(&mut self, packet: Packet<H::Entry>) {
         let (from, to) = (usize::from(packet.from), usize::from(packet.id.to));
         let members = self.world.members.len();
-        let is_between_members = from < members && to < members;
-        if is_between_members && self.is_safety {
+        if self.is_safety {
             if self.rng.below(1_000) < self.options.corrupted {
                 let place = self.hold(packet.clone());
                 self.push(self.now, Due::Corrupt(place));
