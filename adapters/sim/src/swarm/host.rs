@@ -191,7 +191,9 @@ impl<H: Hosted> World<H> {
         if effects.len() > 1 {
             shuffle_but_writes(&mut effects, &mut Rng::new(action.order));
         }
-        let cut = action.cut.map(usize::from).filter(|cut| *cut < effects.len());
+        // Any boundary, the one before the first too; after the last it is a crash like others.
+        let cut = action.cut.map(usize::from).filter(|_| !effects.is_empty());
+        let cut = cut.map(|cut| cut % effects.len());
         for effect in effects.drain(..).take(cut.unwrap_or(usize::MAX)) {
             match effect {
                 Effect::Disk(task) => self.members[usize::from(slot)].store.tasks.push_back(task),
@@ -205,6 +207,9 @@ impl<H: Hosted> World<H> {
         self.effects = effects;
         if cut.is_some() {
             self.marks.hit(Mark::CrashBetween);
+            if cut > Some(3) {
+                self.marks.hit(Mark::CrashLate);
+            }
             self.crash(slot, Kept::Some(action.order));
         }
     }

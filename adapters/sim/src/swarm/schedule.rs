@@ -332,7 +332,7 @@ impl<H: Hosted> Schedule<H> {
         self.actions_made += 1;
         let order = self.rng.draw();
         let cut = (self.is_safety && self.rng.below(1_000_000) < self.options.cut)
-            .then_some((order % 4) as u8);
+            .then_some((order >> 8) as u8);
         let action = Action { number: self.actions_made, at: self.now, order, cut, act };
         if let Some(actions) = &mut self.actions {
             actions.push(action.clone());
