@@ -16,8 +16,8 @@ use crate::trace::What as Shape;
 pub(super) enum Mend {
     /// These directions work again.
     Cuts(Vec<usize>),
-    /// This direction is as fast as before.
-    Slow(usize),
+    /// This direction is faster again by so much.
+    Slow(usize, u64),
     /// This civil clock goes on.
     Freeze(u8),
     /// This monotonic clock is right again.
@@ -101,12 +101,7 @@ impl<H: Hosted> Schedule<H> {
             Fault::Isolate => self.isolate(slot),
             Fault::Bridge => self.bridge(slot),
             Fault::Flap => self.flap(slot),
-            Fault::Clog => {
-                let link = self.pick(self.lanes() * self.lanes());
-                self.slow[link] += self.options.timeout * (1 + self.rng.below(4)) / 2;
-                self.world.marks.hit(Mark::Clogged);
-                self.mend_later(Mend::Slow(link));
-            }
+            Fault::Clog => self.clog(slot),
             Fault::Pause => {
                 let lane = self.pick(self.lanes());
                 let until = self.now + self.rng.below(self.options.timeout * 12);
@@ -124,10 +119,13 @@ impl<H: Hosted> Schedule<H> {
             }
             Fault::Civil => self.set_civil()?,
             Fault::Monotonic => self.set_monotonic()?,
+            Fault::StepDown if self.asleep[slot] > self.now => {}
             Fault::StepDown => self.act(Act::StepDown(lane), None, lane)?,
             Fault::Tick => {
-                let lane = self.pick(self.lanes()) as u8;
-                self.act(Act::Tick(lane), None, lane)?;
+                let lane = self.pick(self.lanes());
+                if self.asleep[lane] <= self.now {
+                    self.act(Act::Tick(lane as u8), None, lane as u8)?;
+                }
             }
         }
         Ok(())
@@ -162,8 +160,12 @@ impl<H: Hosted> Schedule<H> {
         Ok(())
     }
 
-    /// Cuts these directions for a while.
-    fn cut(&mut self, links: Vec<usize>) {
+    /// Cuts these directions for a while, if there are any.
+    fn cut(&mut self, links: Vec<usize>, mark: Mark) {
+        if links.is_empty() {
+            return;
+        }
+        self.world.marks.hit(mark);
         for link in &links {
             self.cuts[*link] += 1;
         }
@@ -184,7 +186,7 @@ impl<H: Hosted> Schedule<H> {
     pub(super) fn mend(&mut self, place: u32) -> Verdict {
         match std::mem::replace(&mut self.mending[place as usize], Mend::Nothing) {
             Mend::Cuts(links) => links.iter().for_each(|link| self.cuts[*link] -= 1),
-            Mend::Slow(link) => self.slow[link] = 0,
+            Mend::Slow(link, by) => self.slow[link] -= by,
             Mend::Freeze(lane) => self.act(Act::Freeze(lane, false), None, lane)?,
             Mend::Rate(lane) => self.act(Act::Rate(lane, 1_000_000), None, lane)?,
             Mend::Flap(there, back, turns) => self.flap_again(there, back, turns),
@@ -207,8 +209,10 @@ impl<H: Hosted> Schedule<H> {
         self.story(&format!("the network parts: {one:?} and {other:?}"));
         let mut links = self.between(&one, &other);
         links.extend(self.between(&other, &one));
-        self.world.marks.hit(Mark::Partitioned);
-        self.cut(links);
+        // Clients by themselves are no part of the group.
+        let has_members = |side: &[usize]| side.iter().any(|lane| *lane < self.world.members.len());
+        let parts = has_members(&one) && has_members(&other);
+        self.cut(links, if parts { Mark::Partitioned } else { Mark::ClientsApart });
     }
 
     fn cut_one_way(&mut self, slot: usize) {
@@ -221,8 +225,7 @@ impl<H: Hosted> Schedule<H> {
             "n{slot} {} {some:?}",
             if is_deaf { "cannot hear" } else { "cannot reach" }
         ));
-        self.world.marks.hit(Mark::OneWay);
-        self.cut(links);
+        self.cut(links, Mark::OneWay);
     }
 
     fn isolate(&mut self, slot: usize) {
@@ -232,8 +235,7 @@ impl<H: Hosted> Schedule<H> {
         let mut links = self.between(&[slot], &members);
         links.extend(self.between(&members, &[slot]));
         self.story(&format!("n{slot} is alone"));
-        self.world.marks.hit(Mark::Isolated);
-        self.cut(links);
+        self.cut(links, Mark::Isolated);
     }
 
     /// Two halves hear each other through one member only.
@@ -246,13 +248,29 @@ impl<H: Hosted> Schedule<H> {
         let mut links = self.between(&one, &other);
         links.extend(self.between(&other, &one));
         self.story(&format!("{one:?} and {other:?} hear each other through n{slot} only"));
-        self.world.marks.hit(Mark::Bridged);
-        self.cut(links);
+        self.cut(links, Mark::Bridged);
+    }
+
+    /// Somebody other than a member, of so many.
+    fn other_than(&mut self, slot: usize, lanes: usize) -> Option<usize> {
+        (lanes > 1).then(|| (slot + 1 + self.pick(lanes - 1)) % lanes)
+    }
+
+    /// A link of a member that is slow one way.
+    fn clog(&mut self, slot: usize) {
+        let Some(other) = self.other_than(slot, self.lanes()) else { return };
+        let (from, to) = if self.rng.below(2) == 0 { (slot, other) } else { (other, slot) };
+        let link = from * self.lanes() + to;
+        let by = self.options.timeout * (1 + self.rng.below(4)) / 2;
+        self.slow[link] += by;
+        self.world.marks.hit(Mark::Clogged);
+        self.mend_later(Mend::Slow(link, by));
     }
 
     /// A link that comes and goes.
     fn flap(&mut self, slot: usize) {
-        let other = self.pick(self.world.members.len());
+        let Some(other) = self.other_than(slot, self.world.members.len()) else { return };
+        self.world.marks.hit(Mark::Flapped);
         let (there, back) = (slot * self.lanes() + other, other * self.lanes() + slot);
         self.story(&format!("the link between n{slot} and n{other} flaps"));
         self.cuts[there] += 1;

@@ -322,7 +322,14 @@ impl<H: Hosted> Schedule<H> {
                 let packet = self.flights.get(place as usize)?.as_ref()?;
                 Some(usize::from(packet.id.to))
             }
-            Due::Tick(lane) | Due::Disk(lane) | Due::Confirm(lane) => Some(usize::from(lane)),
+            Due::Tick(lane)
+            | Due::Disk(lane)
+            | Due::Confirm(lane)
+            | Due::Mark(lane)
+            | Due::Unreachable(lane, _) => Some(usize::from(lane)),
+            Due::Load(load) if !self.world.processes.is_empty() => {
+                Some(self.world.members.len() + usize::from(load))
+            }
             _ => None,
         }
     }
@@ -586,6 +593,9 @@ impl<H: Hosted> Schedule<H> {
         let members = self.world.members.len();
         let leader = self.world.leader().filter(|_| self.rng.below(16) > 0);
         let slot = leader.unwrap_or_else(|| self.pick(members)) as u8;
+        if self.asleep[usize::from(slot)] > self.now {
+            return Ok(());
+        }
         let act = match self.rng.below(4) {
             0 => Act::Read(slot),
             _ => Act::Propose(slot, 1 + self.rng.below(self.options.batch + 1) as u8),

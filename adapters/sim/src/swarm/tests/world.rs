@@ -4,6 +4,7 @@ use super::super::bare::Bare;
 use super::super::hosted::{Hosted, Input, Said};
 use super::super::process::Came;
 use super::super::schedule::Schedule;
+use super::super::shrink::is_in_lane;
 use super::super::world::World;
 use super::calm;
 use quorate::Machine;
@@ -117,6 +118,44 @@ fn only_a_leader_whose_clock_is_behind_or_missing_is_an_excuse() {
     assert!(is_excused(|world| {
         world.members.iter_mut().for_each(|member| member.clocks.has_wall = false);
     }));
+}
+
+#[test]
+fn nothing_happens_to_those_who_sleep() {
+    type Group = super::BadReplica<super::Truth>;
+    let done_by = |asleep: &[usize]| {
+        let options = super::Options { step_down: 100_000, tick: 20_000, load: 5_000, ..calm() };
+        let mut schedule = Schedule::<Group>::new(1, options);
+        schedule.run(u64::MAX, 500, |_| false).expect("nothing is wrong");
+        asleep.iter().for_each(|lane| schedule.asleep[*lane] = u64::MAX);
+        schedule.actions = Some(Vec::new());
+        schedule.run(u64::MAX, 1_500, |_| false).expect("nothing is wrong");
+        let actions = schedule.actions.unwrap_or_default();
+        let of = |lane: u8| actions.iter().filter(|action| is_in_lane(&action.act, lane)).count();
+        [of(0), of(CLIENTS[0])]
+    };
+    assert!(done_by(&[]).iter().all(|count| *count > 50));
+    assert_eq!(done_by(&[0, usize::from(CLIENTS[0])]), [0, 0]);
+}
+
+/// A slow link of three members and two clients, one clog after another.
+#[test]
+fn clogs_and_flaps_are_of_links_that_there_are_and_end_one_by_one() {
+    let options = super::Options { clog: 10_000, flap: 10_000, ..calm() };
+    let mut schedule = Schedule::<super::BadReplica<super::Truth>>::new(1, options);
+    let mut most = 0;
+    for _ in 0..400 {
+        let until = schedule.world.now() + 50_000;
+        schedule.run(until, u64::MAX, |_| false).expect("nothing is wrong");
+        let lanes = schedule.lanes();
+        for (from, to) in (0..lanes).flat_map(|from| (0..lanes).map(move |to| (from, to))) {
+            let (slow, cuts) = (schedule.slow[from * lanes + to], schedule.cuts[from * lanes + to]);
+            let is_a_link = from != to && (from < 3 || to < 3);
+            assert!(is_a_link || slow == 0 && cuts == 0, "{from} to {to}");
+            most = most.max(slow);
+        }
+    }
+    assert!(most > 2 * schedule.options.timeout, "two at a time");
 }
 
 #[test]
