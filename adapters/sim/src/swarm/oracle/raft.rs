@@ -295,8 +295,18 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
                 None => Ok(()),
             },
             Message::Matched { term, matched, .. } => self.acknowledged(slot, term, matched),
+            Message::Conflict { term, .. } => self.answered(slot, term),
             _ => Ok(()),
         }
+    }
+
+    /// A member answers a leader, who may count that as a sign that it still follows. It may forget
+    /// that it did, and so it is held to what it said before, but not to this.
+    fn answered(&self, slot: usize, term: Term) -> Verdict {
+        let spoken = self.members[slot].spoken;
+        ensure(term >= spoken, "R8", || {
+            format!("n{slot} answers in {term} after it spoke in {spoken}")
+        })
     }
 
     /// A member gives its vote, to itself or to another.

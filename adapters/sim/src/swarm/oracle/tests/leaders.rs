@@ -3,7 +3,7 @@
 use super::super::Glance;
 use super::assert_breaks;
 use super::stage::{Stage, append, entry, matched, run, send, snapshot};
-use quorate::id::{Slot, Term};
+use quorate::id::{Index, Slot, Term};
 use quorate::raft::{Input, Message, Read, Write};
 use quorate::replica::Output;
 
@@ -153,6 +153,19 @@ fn a_vote_in_a_term_that_is_over_is_seen() {
     let mut stage = Stage::led();
     stage.elect(1);
     assert_breaks(stage.says(2, send(0, grant(1))), "R8", "n2 votes for n0");
+}
+
+#[test]
+fn a_conflict_in_a_term_that_is_over_is_seen() {
+    let conflict = |term| {
+        let (term, index) = (Term::new(term), Index::new(4));
+        send(0, Message::Conflict { term, rejected: index, hint: entry(0, 0), round: 1 })
+    };
+    let mut stage = Stage::led();
+    assert_eq!(stage.says(2, conflict(1)), Ok(()));
+    stage.elect(1);
+    assert_eq!(stage.says(2, conflict(2)), Ok(()));
+    assert_breaks(stage.says(2, conflict(1)), "R8", "n2 answers in 1 after it spoke in 2");
 }
 
 #[test]
