@@ -6,8 +6,7 @@ use super::vault::append;
 use crate::history::{self, History, Model, Step};
 use std::collections::BTreeSet;
 
-/// Steps of the search for one register. A history in which clients learned too little is not worth
-/// more.
+/// Steps of the search for one register: many more than any history of a run has needed.
 const BUDGET: u64 = 100_000;
 
 /// One register: a number, zero at first.
@@ -52,8 +51,12 @@ impl Model for Register {
 /// Checks what all clients saw.
 ///
 /// # Errors
-/// L if no order of the operations explains it.
+/// L if no order of the operations explains it, or none is found in time.
 pub(super) fn check(processes: &[Process]) -> Verdict {
+    check_within(processes, BUDGET)
+}
+
+fn check_within(processes: &[Process], budget: u64) -> Verdict {
     let operations = || processes.iter().flat_map(|process| &process.history);
     let keys: BTreeSet<u8> = operations().map(|operation| operation.key).collect();
     for key in keys {
@@ -69,11 +72,17 @@ pub(super) fn check(processes: &[Process]) -> Verdict {
             };
             noted.map_err(|wrong| Violation { oracle: "L", what: format!("{wrong:?}") })?;
         }
-        if let history::Verdict::Violated(violation) = history::check(&Register, &history, BUDGET) {
-            let events = violation.events.len();
-            let what = format!("register {key}: no order explains its first {events} events");
-            return Err(Violation { oracle: "L", what });
-        }
+        let what = match history::check(&Register, &history, budget) {
+            history::Verdict::Linearizable(_) => continue,
+            history::Verdict::Violated(violation) => {
+                let events = violation.events.len();
+                format!("register {key}: no order explains its first {events} events")
+            }
+            history::Verdict::Undecided => {
+                format!("register {key}: undecided after {budget} steps of the search")
+            }
+        };
+        return Err(Violation { oracle: "L", what });
     }
     Ok(())
 }
@@ -88,11 +97,24 @@ mod tests {
     }
 
     fn verdict(operations: Vec<Operation>) -> Verdict {
+        within(operations, BUDGET)
+    }
+
+    fn within(operations: Vec<Operation>, budget: u64) -> Verdict {
         let margin = quorate::lease::holder::Config::default();
         let timeout = quorate::time::Span::millis(100);
         let mut process = Process::new(0, 3, 1, margin, timeout);
         process.history = operations;
-        check(&[process])
+        check_within(&[process], budget)
+    }
+
+    #[test]
+    fn a_search_that_does_not_come_to_an_end_is_no_proof() {
+        let write = |at| operation(Call::Append(0, at), at, at + 100, End::Done(1));
+        let writes: Vec<_> = (1..30).map(write).collect();
+        assert_eq!(within(writes.clone(), 1_000), Ok(()));
+        let undecided = within(writes, 10).expect_err("it is too short");
+        assert!(undecided.oracle == "L" && undecided.what.contains("undecided"), "{undecided}");
     }
 
     #[test]
