@@ -6,7 +6,7 @@ use super::vault::append;
 use crate::history::{self, History, Model, Step};
 use std::collections::BTreeSet;
 
-/// Steps of the search for one register: many more than any history of a run has needed.
+/// Steps of the search for one register: no history of a run has needed as many.
 const BUDGET: u64 = 100_000;
 
 /// One register: a number, zero at first.

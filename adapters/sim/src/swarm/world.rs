@@ -18,7 +18,7 @@ use quorate::client::{Reply, What};
 use quorate::id::{ClientId, Index, Members, Slot};
 use quorate::lease::holder;
 use quorate::lease::{Fence, Name, Token};
-use quorate::raft::{Read, Write};
+use quorate::raft::{Raft, Read, Write};
 use quorate::replica::Header;
 use quorate::rng::Rng;
 use std::collections::{BTreeMap, VecDeque};
@@ -382,16 +382,26 @@ impl<H: Hosted> World<H> {
         marks
     }
 
-    /// Whether one of these members has as many runs in its log as it may, none of them known to be
-    /// committed: so many leaders came and went without committing anything, which is the bound
-    /// that [`Limits::runs`](quorate::limits::Limits::runs) names. It may hold what nobody else
-    /// does, and cannot lead.
+    /// Whether none of these members can lead for lack of runs. One that has as many as it may, none
+    /// of them known to be committed, has no room for a leader's first entry: so many leaders came
+    /// and went without committing anything, which is the bound that
+    /// [`Limits::runs`](quorate::limits::Limits::runs) names. Another can lead if a majority of the
+    /// whole group is among these and holds nothing that is newer than its own; whoever is out of
+    /// runs votes for it too, and then makes room by taking over its log.
     pub fn out_of_runs(&self, slots: &[usize]) -> bool {
-        slots.iter().filter_map(|slot| self.members[*slot].machine.as_ref()).any(|machine| {
-            let (raft, runs) = (machine.raft(), machine.raft().log().runs());
+        let machines = || slots.iter().filter_map(|slot| self.members[*slot].machine.as_ref());
+        let is_out = |raft: &Raft| {
+            let runs = raft.log().runs();
             runs.len() >= raft.config().limits.runs
                 && runs.first().is_some_and(|run| run.last > raft.commit())
-        })
+        };
+        let newest = |raft: &Raft| (raft.log().last().term, raft.log().last().index);
+        let can_lead = |raft: &Raft| {
+            let voters = machines().filter(|voter| newest(voter.raft()) <= newest(raft)).count();
+            !is_out(raft) && 2 * voters > self.members.len()
+        };
+        machines().any(|machine| is_out(machine.raft()))
+            && !machines().any(|machine| can_lead(machine.raft()))
     }
 
     /// Clients' questions that members have taken and not answered.
