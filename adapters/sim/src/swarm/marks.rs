@@ -89,6 +89,7 @@ marks! {
     Lagging = "a member comes back far behind, under load",
     StampTooEarly = "a stamp is too early for a member's clock",
     ClockRefused = "a proposal is refused because of the clock",
+    LateAttempt = "a client's request comes much later, or never",
     ClientsApart = "the network parts some clients from the whole group",
     SessionEvicted = "a session is forgotten",
     SessionLost = "a client's session is not known",

@@ -48,7 +48,7 @@ options! {
     /// Everything that is sent takes whole milliseconds, so that things coincide.
     coarse,
     /// How many in a thousand messages are lost, come twice, come again much later; how many of those
-    /// between members are damaged.
+    /// between members are damaged. What a client asks comes once at most, and then late.
     lost, twice, replayed, corrupted,
     /// The mean time from one thing that a client does, or a proposal, to the next.
     load,

@@ -432,10 +432,18 @@ impl<H: Hosted> Schedule<H> {
                 let place = self.hold(packet.clone());
                 self.push(self.now, Due::Corrupt(place));
             }
+            // A client's attempt comes once at most, as its machine demands of hosts and as a
+            // connection does: after a refusal it counts on it. It comes late instead.
+            let is_attempt = from >= members;
             if self.rng.below(1_000) < self.options.replayed {
+                if is_attempt {
+                    self.world.marks.hit(Mark::LateAttempt);
+                    self.remember(packet);
+                    return;
+                }
                 self.remember(packet.clone());
             }
-            if self.rng.below(1_000) < self.options.twice {
+            if !is_attempt && self.rng.below(1_000) < self.options.twice {
                 self.world.marks.hit(Mark::Duplicated);
                 self.fly(packet.clone());
             }
