@@ -428,7 +428,8 @@ impl<H: Hosted> Schedule<H> {
         let (from, to) = (usize::from(packet.from), usize::from(packet.id.to));
         let members = self.world.members.len();
         if self.is_safety {
-            if self.rng.below(1_000) < self.options.corrupted {
+            let is_frame = from < members && to < members;
+            if is_frame && self.rng.below(1_000) < self.options.corrupted {
                 let place = self.hold(packet.clone());
                 self.push(self.now, Due::Corrupt(place));
             }
