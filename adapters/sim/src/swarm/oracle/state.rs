@@ -85,7 +85,12 @@ impl Reference {
         let (vault, limit) = (Vault::new(limits), limits.within().sessions);
         let newest = Fold { at: 0, vault, sessions: BTreeMap::new(), limit };
         let states = vec![named(&newest.vault)];
-        Self { newest, states, answers: BTreeMap::new(), leases: Leases::default() }
+        Self {
+            newest,
+            states,
+            answers: BTreeMap::new(),
+            leases: Leases::new(limits.within().leases),
+        }
     }
 
     /// Folds in what was committed since, and checks what becomes of the leases.

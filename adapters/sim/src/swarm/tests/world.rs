@@ -58,8 +58,23 @@ fn a_holder_that_goes_on_after_its_grant_is_seen() {
         told.map_err(|violation| violation.oracle)
     };
     let far = u64::MAX / 2;
-    assert_eq!(held(far, far), Ok(()));
-    assert_eq!(held(far + 1, far), Err("LS4"));
+    // The guard covers twice the offset, and not the millisecond that stamps do not tell.
+    assert_eq!(held(far - 1_000, far), Ok(()));
+    assert_eq!(held(far - 999, far), Err("LS4"));
+}
+
+#[test]
+fn a_holder_without_a_margin_or_with_a_clock_that_it_trusts_too_much_is_seen() {
+    let right = holder::Config::beside(super::super::vault::LEASES.guard, Span::millis(250));
+    let held_with = |config: holder::Config| {
+        let options = super::Options { leasing: 100, ..calm() };
+        let mut schedule = Schedule::<super::BadReplica<super::Truth>>::new(1, options);
+        schedule.world.processes[0].holder = holder::Holder::new(config);
+        schedule.run(u64::MAX, 3_000, |_| false).map_err(|violation| violation.oracle)
+    };
+    assert_eq!(held_with(right), Ok(()));
+    assert_eq!(held_with(holder::Config { margin: Span::ZERO, ..right }), Err("LS4"));
+    assert_eq!(held_with(holder::Config { drift_parts: 1_000_000, ..right }), Err("LS4"));
 }
 
 /// The first client holds the scope, by its own clock, for ten seconds.
@@ -83,7 +98,7 @@ fn two_that_hold_a_scope_at_a_time_are_seen() {
         world.is_wild = is_wild;
         held_by_the_first(&mut world);
         let far = Instant::from_micros(u64::MAX / 2);
-        let came = Came { held: Some((name, far, far)), ..Came::default() };
+        let came = Came { held: Some((name, far, far.after(Span::secs(1)))), ..Came::default() };
         let told = world.with_process(CLIENTS[1], |_, _| came);
         told.map_err(|violation| violation.oracle)
     };
@@ -145,8 +160,9 @@ fn clogs_and_flaps_are_of_links_that_there_are_and_end_one_by_one() {
     let mut schedule = Schedule::<super::BadReplica<super::Truth>>::new(1, options);
     let mut most = 0;
     for _ in 0..400 {
-        let until = schedule.world.now() + 50_000;
+        let until = schedule.now + 50_000;
         schedule.run(until, u64::MAX, |_| false).expect("nothing is wrong");
+        schedule.wait_until(until);
         let lanes = schedule.lanes();
         for (from, to) in (0..lanes).flat_map(|from| (0..lanes).map(move |to| (from, to))) {
             let (slow, cuts) = (schedule.slow[from * lanes + to], schedule.cuts[from * lanes + to]);
