@@ -171,7 +171,7 @@ impl<H: Hosted> World<H> {
                     self.reference.applied(applied, &machine.state())?;
                     self.answer_applied(me, index)?;
                 }
-                Output::Readable { read } => self.answer_reads(me, read),
+                Output::Readable { read } => self.answer_reads(me, read)?,
                 Output::Following { .. } => self.answer_nobody_knows(me),
                 Output::Leading => {}
             }

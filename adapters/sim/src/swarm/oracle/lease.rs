@@ -42,6 +42,8 @@ pub struct Leases {
     grants: BTreeMap<Name, Grant>,
     /// The time of the last entry that was about leases, or a leader's first.
     now: Stamp,
+    /// From which entry on each scope was held, or was not, in order.
+    held: BTreeMap<Name, Vec<(u64, bool)>>,
     /// How many leases that had run out were cleared away, and how many granted to another.
     pub swept: u64,
     /// How many scopes were granted again without a release.
@@ -51,7 +53,31 @@ pub struct Leases {
 impl Leases {
     /// None yet, in a table with so much room.
     pub const fn new(room: usize) -> Self {
-        Self { room, grants: BTreeMap::new(), now: Stamp::ZERO, swept: 0, regranted: 0 }
+        Self {
+            room,
+            grants: BTreeMap::new(),
+            now: Stamp::ZERO,
+            held: BTreeMap::new(),
+            swept: 0,
+            regranted: 0,
+        }
+    }
+
+    /// Whether somebody held a scope, by the log up to an index.
+    pub fn is_held(&self, scope: &Name, index: u64) -> bool {
+        let changes = self.held.get(scope).map_or(&[][..], Vec::as_slice);
+        let count = changes.partition_point(|(at, _)| *at <= index);
+        count.checked_sub(1).is_some_and(|last| changes[last].1)
+    }
+
+    fn note_who_holds(&mut self, index: u64) {
+        for (scope, grant) in &self.grants {
+            let is_held = grant.is_there() && self.now < grant.expires_at;
+            let changes = self.held.entry(*scope).or_default();
+            if changes.last().is_some_and(|(_, was)| *was) != is_held {
+                changes.push((index, is_held));
+            }
+        }
     }
 
     /// An entry took effect, with this answer.
@@ -59,6 +85,17 @@ impl Leases {
     /// # Errors
     /// LS1 if it takes a scope from somebody or keeps it too long; LS2 if its token does not rise.
     pub fn applied(
+        &mut self,
+        at: Position,
+        body: &Body<Command>,
+        response: Option<&Response>,
+    ) -> Verdict {
+        self.took_effect(at, body, response)?;
+        self.note_who_holds(at.entry.index.number());
+        Ok(())
+    }
+
+    fn took_effect(
         &mut self,
         at: Position,
         body: &Body<Command>,

@@ -2,7 +2,7 @@
 
 use super::super::hash::fold;
 use super::super::hosted::{Bytes, Hosted, session_of};
-use super::super::vault::{Response, Vault};
+use super::super::vault::{Found, Query, Response, Vault};
 use super::{Leases, Verdict, ensure};
 use quorate::id::{ClientId, EntryId};
 use quorate::limits::Limits;
@@ -132,6 +132,19 @@ impl Reference {
         let answer = self.answers.get(&(client, sequence));
         ensure(answer == Some(response), "E1", || {
             format!("command {sequence} of {client} is answered {response:?}, and was {answer:?}")
+        })
+    }
+
+    /// A member answers a query, in the state after an index. That this is no older than what was
+    /// acknowledged before is R11; what a register holds, L asks.
+    ///
+    /// # Errors
+    /// R11 if the log up to there says something else of a lease.
+    pub fn found(&self, index: u64, query: &Query, found: &Found) -> Verdict {
+        let (Query::Lease(scope), Found::Lease(held)) = (query, found) else { return Ok(()) };
+        let is_held = self.leases.is_held(scope, index);
+        ensure(*held == is_held, "R11", || {
+            format!("a query at {index} finds {scope} held: {held}, and in the log it is {is_held}")
         })
     }
 

@@ -290,6 +290,26 @@ fn a_replica_that_reads_what_was_overwritten_is_caught() {
     assert_caught::<BadReplica<Blank>>(options, "L", "no order explains");
 }
 
+/// Nobody holds anything: so it says.
+#[derive(Debug, Default)]
+struct Denying;
+
+impl Lie for Denying {
+    fn find(honest: Found) -> Found {
+        match honest {
+            Found::Lease(_) => Found::Lease(false),
+            other => other,
+        }
+    }
+}
+
+#[test]
+fn a_replica_that_denies_a_lease_is_caught() {
+    let options = Options { leasing: 100, ..calm() };
+    assert_eq!(report::<BadReplica<Truth>>(options.clone()).violation, None);
+    assert_caught::<BadReplica<Denying>>(options, "R11", "held: false, and in the log it is true");
+}
+
 #[test]
 fn a_group_whose_quorum_follows_a_wrong_clock_is_caught() {
     let with_wrong_clocks = |count: usize| {

@@ -259,6 +259,24 @@ fn a_new_leader_gives_holders_grace_and_no_more_than_that() {
 }
 
 #[test]
+fn who_held_what_is_known_of_every_entry() {
+    let mut told = Told::granted();
+    told.other_granted(END - 1, "second").unwrap();
+    told.other_granted(END, "third").unwrap();
+    told.says(
+        END,
+        lease::Command::Release { scope: name("second"), token: token(2) },
+        lease::Response::Released,
+    )
+    .unwrap();
+    let held = |scope: &str| [0, 1, 2, 3, 4, 9].map(|at| told.leases.is_held(&name(scope), at));
+    assert_eq!(held("scope"), [false, true, true, false, false, false], "it runs out");
+    assert_eq!(held("second"), [false, false, true, true, false, false], "it is released");
+    assert_eq!(held("third"), [false, false, false, true, true, true]);
+    assert_eq!(held("fourth"), [false; 6]);
+}
+
+#[test]
 fn a_token_that_does_not_rise_is_seen() {
     let mut told = Told::granted();
     told.released(1_500, 1).unwrap();
