@@ -62,8 +62,9 @@ options! {
     power, unsynced, full,
     /// The rate of crashes, and of losses of power that hit everybody.
     crash, outage,
-    /// The rate of partitions in two, one-way cuts, isolations, bridges, flaps, slow links.
-    partition, one_way, isolate, bridge, flap, clog,
+    /// The rate of partitions in two, one-way cuts, isolations, bridges, flaps, slow links, and of
+    /// isolations of several that overlap.
+    partition, one_way, isolate, bridge, flap, clog, swizzle,
     /// The rate of pauses of whole members and clients.
     pause,
     /// The rate of disks that are stuck for a while.
@@ -144,6 +145,7 @@ impl Options {
         options.bridge = rate(&every);
         options.flap = rate(&every);
         options.clog = rate(&every);
+        options.swizzle = rate(&every);
         options.pause = rate(&every);
         options.sick = rate(&every);
         options.civil = rate(&every);

@@ -271,6 +271,7 @@ impl<H: Hosted> Schedule<H> {
             }
             Due::Mark(slot) => self.act(Act::Mark(slot), None, slot),
             Due::Start(slot) => {
+                self.set_back(slot)?;
                 self.start_is_due[usize::from(slot)] = false;
                 self.act(Act::Start(slot), None, slot)
             }

@@ -21,6 +21,7 @@ use quorate::lease::{Fence, Name, Token};
 use quorate::raft::{Raft, Read, Write};
 use quorate::replica::Header;
 use quorate::rng::Rng;
+use quorate::time::Wall;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
@@ -67,6 +68,8 @@ pub struct Member<H> {
     pub clocks: Clocks,
     /// How often it was started.
     pub lives: u64,
+    /// What its civil clock showed when it last died.
+    showed: Option<Wall>,
     /// Its disk is gone or refused: it will not start again.
     pub is_lost: bool,
     pub(super) waiting: VecDeque<(Index, Asked)>,
@@ -127,6 +130,7 @@ impl<H: Hosted> World<H> {
                 store: Store::new(segment_bytes, setup.seed ^ u64::from(slot)),
                 clocks: Clocks::starting_at(1_000_000),
                 lives: 0,
+                showed: None,
                 is_lost: false,
                 waiting: VecDeque::new(),
                 reading: VecDeque::new(),
@@ -307,6 +311,10 @@ impl<H: Hosted> World<H> {
             return Ok(());
         }
         member.lives += 1;
+        let shows = member.clocks.show(self.now).wall;
+        if member.showed.zip(shows).is_some_and(|(before, now)| now < before) {
+            self.marks.hit(Mark::ClockBackAtStart);
+        }
         member.clocks.reset(self.now, 1_000_000 + member.lives * 7_777_777);
         let found = match member.store.open::<H::Entry>() {
             Ok(found) => found,
@@ -361,6 +369,7 @@ impl<H: Hosted> World<H> {
             return;
         }
         member.store.crash(kept);
+        member.showed = member.clocks.show(self.now).wall;
         member.waiting.clear();
         member.reading.clear();
         self.books.crashed(usize::from(slot));
@@ -454,7 +463,7 @@ impl<H: Hosted> World<H> {
         }
     }
 
-    /// A damaged copy of a frame comes in: it must be refused.
+    /// A copy of a frame comes in at another group, and a damaged one: both must be refused.
     pub(super) fn corrupt(&mut self, packet: &Packet<H::Entry>, seed: u64) -> Verdict {
         use quorate_host::frame::{self, Kind};
         let Content::Member(header, entries, chunk) = &*packet.content else { return Ok(()) };
@@ -462,6 +471,15 @@ impl<H: Hosted> World<H> {
         let Ok(mut frame) = frame::encode(Kind::Member, group, &(header, entries, chunk)) else {
             return Ok(());
         };
+        type Message<E> = (Header, Vec<E>, Vec<u8>);
+        let read = |mut bytes: &[u8], group| {
+            let read: Result<Message<H::Entry>, _> =
+                frame::read(&mut bytes, &mut Vec::new(), Kind::Member, group);
+            read.is_ok()
+        };
+        self.marks.hit(Mark::OtherGroup);
+        let is_told_apart = read(&frame, group) && !read(&frame, quorate::id::GroupId::new(2));
+        ensure(is_told_apart, "Q4", || format!("a frame is not its group's alone: {header:?}"))?;
         let mut rng = Rng::new(seed);
         if rng.below(4) == 0 {
             frame.truncate(rng.below(frame.len() as u64) as usize);
@@ -469,12 +487,8 @@ impl<H: Hosted> World<H> {
             let bit = rng.below(frame.len() as u64 * 8) as usize;
             frame[bit / 8] ^= 1 << (bit % 8);
         }
-        type Message<E> = (Header, Vec<E>, Vec<u8>);
-        let mut bytes = &frame[..];
-        let read: Result<Message<H::Entry>, _> =
-            frame::read(&mut bytes, &mut Vec::new(), Kind::Member, group);
         self.marks.hit(Mark::Corrupted);
-        ensure(read.is_err(), "Q4", || format!("a damaged frame is taken: {header:?}"))
+        ensure(!read(&frame, group), "Q4", || format!("a damaged frame is taken: {header:?}"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::bare::Bare;
 use super::super::hosted::{Hosted, Input, Said};
+use super::super::marks::Mark;
 use super::super::process::Came;
 use super::super::schedule::Schedule;
 use super::super::shrink::is_in_lane;
@@ -172,6 +173,27 @@ fn clogs_and_flaps_are_of_links_that_there_are_and_end_one_by_one() {
         }
     }
     assert!(most > 2 * schedule.options.timeout, "two at a time");
+}
+
+#[test]
+fn members_that_are_swizzled_come_back_in_another_order() {
+    let options = super::Options { swizzle: 2_000_000, members: 5, ..calm() };
+    let mut schedule = Schedule::<super::BadReplica<super::Truth>>::new(1, options);
+    let lanes = schedule.lanes();
+    let alone = |schedule: &Schedule<super::BadReplica<super::Truth>>| {
+        let cut = |slot: usize| (0..5).filter(|to| schedule.cuts[slot * lanes + to] > 0).count();
+        (0..5).filter(|slot| cut(*slot) == 4).count()
+    };
+    let mut most = 0;
+    while schedule.world.marks.count(Mark::Swizzled) < 5 {
+        let until = schedule.now + 50_000;
+        schedule.run(until, u64::MAX, |_| false).expect("nothing is wrong");
+        schedule.wait_until(until);
+        most = most.max(alone(&schedule));
+    }
+    assert!(most >= 2, "at a time");
+    assert!(schedule.settle().is_ok());
+    assert_eq!(schedule.cuts.iter().sum::<u32>(), 0);
 }
 
 #[test]
