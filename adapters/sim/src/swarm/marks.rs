@@ -108,6 +108,7 @@ marks! {
     LeasesFull = "a lease is refused because the table is full",
     RenewalFailed = "a lease cannot be renewed",
     FenceClosed = "a fence refuses an old token",
+    Undecided = "a search ends before it has an order for a register's history",
     CasFailed = "a register does not hold what was expected",
 }
 
