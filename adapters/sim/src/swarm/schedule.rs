@@ -248,6 +248,12 @@ impl<H: Hosted> Schedule<H> {
         Ok(())
     }
 
+    /// When the last packet arrives of those that are on their way.
+    pub(super) fn last_arrival(&self) -> u64 {
+        let packets = self.queue.iter().filter(|planned| matches!(planned.due, Due::Packet(_)));
+        packets.map(|planned| planned.at()).max().unwrap_or(0).max(self.now)
+    }
+
     /// Lets time go by to a moment, at which nothing is due before.
     pub(super) fn wait_until(&mut self, at: u64) {
         self.now = self.now.max(at);
