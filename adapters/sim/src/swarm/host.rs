@@ -144,7 +144,9 @@ impl<H: Hosted> World<H> {
                     let entries = machine.entries_of(&header);
                     let chunk = machine.chunk_of(&header).to_vec();
                     let content = Rc::new(Content::Member(header, entries, chunk));
-                    self.effects.push(Effect::Send(to, content));
+                    // One by one: the member may die when some have it and others do not.
+                    let to = to.iter().map(|to| Effect::Send(to, Rc::clone(&content)));
+                    self.effects.extend(to);
                 }
                 Output::Store { snapshot } => {
                     let bytes = machine.bytes_of(&snapshot).to_vec();
@@ -198,8 +200,8 @@ impl<H: Hosted> World<H> {
             match effect {
                 Effect::Disk(task) => self.members[usize::from(slot)].store.tasks.push_back(task),
                 Effect::Send(to, content) => {
-                    self.counts.messages += to.len() as u64;
-                    to.iter().for_each(|to| self.send(slot, to.number(), &content));
+                    self.counts.messages += 1;
+                    self.send(slot, to.number(), &content);
                 }
                 Effect::Reply(client, content) => self.send(slot, client, &content),
             }

@@ -53,7 +53,7 @@ marks! {
     NotLeader = "a proposal is refused because the member does not lead",
     CommitTwoTerms = "entries of two terms are committed together",
     CrashBetween = "a member crashes between two outputs of a step",
-    CrashLate = "a member crashes after the fourth output of a step, or later",
+    CrashLate = "a member crashes after the fourth thing that a step has it do, or later",
     CrashPower = "a member loses power",
     CrashKill = "a member is killed",
     CrashWorking = "the power goes while the disk is writing",

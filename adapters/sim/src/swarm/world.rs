@@ -15,7 +15,7 @@ use super::store::{Kept, Store, Task};
 use super::story::{name, shown};
 use crate::trace::{Trace, What as Shape};
 use quorate::client::{Reply, What};
-use quorate::id::{ClientId, Index, Members, Slot};
+use quorate::id::{ClientId, Index, Slot};
 use quorate::lease::holder;
 use quorate::lease::{Fence, Name, Token};
 use quorate::raft::{Raft, Read, Write};
@@ -80,7 +80,7 @@ pub struct Member<H> {
 #[derive(Debug)]
 pub(super) enum Effect<E> {
     Disk(Task),
-    Send(Members, Rc<Content<E>>),
+    Send(Slot, Rc<Content<E>>),
     Reply(u8, Rc<Content<E>>),
 }
 
