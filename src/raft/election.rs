@@ -62,7 +62,7 @@ impl Raft {
 
     /// Moves a member on that has the votes for it: from canvasser to candidate to leader.
     pub(super) fn promote<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        let needed = quorum::majority(self.config.voters.len());
+        let needed = quorum::majority::size(self.config.voters.len());
         let me = Members::only(self.config.me);
         if let (Role::Canvasser { granted, .. }, Some(term)) = (&self.role, self.term.next())
             && granted.len() >= needed

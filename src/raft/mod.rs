@@ -20,6 +20,7 @@
 //!
 //! Members are fixed in this version.
 
+pub mod configuration;
 pub mod durability;
 mod election;
 mod log;
@@ -28,6 +29,7 @@ mod read;
 mod replication;
 mod snapshot;
 
+pub use configuration::{Change, Configuration, Unchangeable};
 pub use durability::{Receipt, Write};
 pub use log::{Log, Run};
 pub use message::{Message, Snapshot};

@@ -11,7 +11,7 @@ use crate::event::{Event, Ignored, Stopped};
 use crate::id::{EntryId, Index, Members, Slot, Term};
 use crate::limits;
 use crate::machine::Outbox;
-use crate::quorum;
+use crate::quorum::majority;
 use crate::time::{Instant, Span};
 
 /// What only a follower has.
@@ -317,10 +317,11 @@ impl Leadership {
     }
 
     fn round_confirmed(&self, voters: Members, me: Slot) -> u64 {
-        quorum::reached(voters, 0, |slot| match self.peers.get(slot.position()) {
+        let heard = |slot: Slot| match self.peers.get(slot.position()) {
             Some(peer) if slot != me => peer.round_heard,
             _ => self.round,
-        })
+        };
+        majority::reached(voters, heard).unwrap_or(0)
     }
 
     /// The newest round that a quorum has answered, if a read waits for it and was not told.
@@ -341,10 +342,11 @@ impl Leadership {
 
     /// Since when a quorum, this member included, has been heard without a break.
     pub(super) fn quorum_heard(&self, voters: Members, me: Slot, now: Instant) -> Instant {
-        quorum::reached(voters, Instant::ORIGIN, |slot| match self.peers.get(slot.position()) {
+        let heard = |slot: Slot| match self.peers.get(slot.position()) {
             Some(peer) if slot != me => peer.heard,
             _ => now,
-        })
+        };
+        majority::reached(voters, heard).unwrap_or(Instant::ORIGIN)
     }
 }
 
@@ -433,9 +435,9 @@ impl Raft {
         let (voters, me, durable) = (self.config.voters, self.config.me, self.disk.durable());
         let Role::Leader(leading) = &mut self.role else { return };
         leading.begin_round(voters, me);
-        let held = quorum::committed(voters, |slot| match leading.peers.get(slot.position()) {
-            Some(peer) if slot != me => peer.matched,
-            _ => durable,
+        let held = majority::committed(voters, |slot| match leading.peers.get(slot.position()) {
+            Some(peer) if slot != me => Some(peer.matched),
+            _ => Some(durable),
         });
         if self.log.term_at(held) == Some(self.term) {
             self.commit_to(held);

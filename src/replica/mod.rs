@@ -620,7 +620,7 @@ impl<S: StateMachine> Replica<S> {
         }
         let voters = self.raft.config().voters;
         let willing = voters.iter().filter(|&slot| !self.early.contains(slot)).count();
-        if willing < quorum::majority(voters.len()) {
+        if willing < quorum::majority::size(voters.len()) {
             self.early = Members::NONE;
             // It leads, so it is not refused.
             let _ = self.below(now, raft::Input::StepDown, Source::Nothing, out);

@@ -5,7 +5,7 @@
 //! figure 3.2 (Ongaro's dissertation), or in the table of `quorate::raft`.
 
 use quorate::id::{EntryId, Index, Slot, Term};
-use quorate::quorum::majority;
+use quorate::quorum::majority::size as majority;
 use quorate::raft::{Input, Message, Output, Raft, Read};
 use quorate::rng::Rng;
 use quorate::time::Span;
