@@ -145,6 +145,8 @@ pub enum SteppedDown {
     QuorumSilent,
     /// Its host asked it to.
     Asked,
+    /// The group has decided that it no longer votes.
+    Removed,
 }
 
 /// Why a machine stopped for good.

@@ -228,6 +228,18 @@ impl Members {
         Self(self.0 & !other.0)
     }
 
+    /// The set as a number: slot n is the bit of value 2^n.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The set that the number stands for.
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// How many slots are in the set.
     #[must_use]
     pub const fn len(self) -> usize {

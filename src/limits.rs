@@ -16,6 +16,8 @@ pub struct Limits {
     /// each can lead no more, and if it holds what nobody else does, nobody can. Each leader in
     /// vain doubles the wait for the next, up to 32 times.
     pub runs: usize,
+    /// Entries that change the configuration, among those that the log holds above its floor.
+    pub configurations: usize,
     /// Entries that the log holds above its floor.
     pub entries: usize,
     /// Entries in one append message.
@@ -38,6 +40,7 @@ pub struct Limits {
 pub const SERVER: Limits = Limits {
     members: 32,
     runs: 1_024,
+    configurations: 64,
     entries: 65_536,
     batch: 1_024,
     window: 8_192,
@@ -52,6 +55,7 @@ pub const SERVER: Limits = Limits {
 pub const BOARD: Limits = Limits {
     members: 7,
     runs: 16,
+    configurations: 4,
     entries: 64,
     batch: 8,
     window: 32,
@@ -85,6 +89,7 @@ impl Limits {
         Self {
             members: clamp(self.members, 1, MOST.members),
             runs: clamp(self.runs, 2, MOST.runs),
+            configurations: clamp(self.configurations, 2, MOST.configurations),
             entries: clamp(self.entries, 4, MOST.entries),
             batch: clamp(self.batch, 1, MOST.batch),
             window: clamp(self.window, 1, MOST.window),
@@ -109,6 +114,8 @@ impl Default for Limits {
 pub enum Limit {
     /// [`Limits::entries`]: the log is full of entries that are not applied or not compacted.
     Entries,
+    /// [`Limits::configurations`]: a snapshot must let the log go of some first.
+    Configurations,
     /// [`Limits::batch`]: more requests at once than an append message carries.
     Batch,
     /// A client has one request under way, and no more than one.

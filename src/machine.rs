@@ -127,7 +127,11 @@ pub enum Refused {
     },
     /// A limit would be passed: try again when something has been committed or compacted.
     Full(Limit),
-    /// The request cannot be meant: it is empty, or names what does not exist.
+    /// This leader's first entry, or the last change of the configuration, is not committed yet: try
+    /// again when it is.
+    Changing,
+    /// The request cannot be meant: it is empty, names what does not exist, or no one step leads
+    /// there.
     Meaningless,
     /// The clock does not permit a stamp now.
     Clock(hlc::Error),
@@ -150,7 +154,12 @@ impl fmt::Display for Refused {
                 f.write_str("no leader is known; try again after an election")
             }
             Self::Full(limit) => write!(f, "the limit `{limit:?}` is reached; try again later"),
-            Self::Meaningless => f.write_str("the request is empty or names what does not exist"),
+            Self::Changing => {
+                f.write_str("an earlier change is not committed yet; try again in a moment")
+            }
+            Self::Meaningless => {
+                f.write_str("the request is empty, or names what does not exist or cannot be")
+            }
             Self::Clock(error) => error.fmt(f),
             Self::Stopped => f.write_str("the machine has stopped; restart it from its disk"),
         }

@@ -10,13 +10,14 @@
 //! and refuse what would leave two majorities that do not meet.
 //!
 //! **Invariants** of every configuration that comes of them ([`is_coherent`](Configuration::is_coherent)):
-//! there is a voter; nobody who learns votes, in either half; who will learn is still outgoing;
-//! without an outgoing half nobody will learn and nothing is left by itself; who keeps no payload
-//! votes.
+//! there is a voter; nobody who votes learns, or will; who keeps no payload votes and will not learn;
+//! without an outgoing half nothing is left by itself. Whoever is to learn and votes in the outgoing
+//! half learns when that half is gone: one set holds both kinds.
 //!
 //! This is the algebra only. When a configuration may be proposed, and that it counts from the moment
 //! it stands in a log, is the business of the machine that keeps the log.
 
+use crate::codec::{Codec, Malformed, NoRoom, Sink};
 use crate::id::{Index, Members, Slot};
 use crate::quorum::{self, Vote};
 use core::fmt;
@@ -26,18 +27,12 @@ use core::fmt;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Configuration {
-    /// Whose majority is needed.
-    pub voters: Members,
-    /// Whose majority is needed as well, until the change is over. Empty unless *joint*.
-    pub outgoing: Members,
-    /// Who is sent the log and is not counted.
-    pub learners: Members,
-    /// Outgoing voters who will learn once the change is over.
-    pub learners_next: Members,
-    /// Voters, of either half, who keep the log without its payloads and so never lead.
-    pub witnesses: Members,
-    /// Whether a leader ends the change by itself as soon as it may.
-    pub auto_leave: bool,
+    voters: Members,
+    outgoing: Members,
+    /// Who learns, and who of the outgoing half will.
+    learning: Members,
+    witnesses: Members,
+    auto_leave: bool,
 }
 
 /// One change.
@@ -126,11 +121,47 @@ impl Configuration {
         Self {
             voters,
             outgoing: Members::NONE,
-            learners: Members::NONE,
-            learners_next: Members::NONE,
+            learning: Members::NONE,
             witnesses: Members::NONE,
             auto_leave: false,
         }
+    }
+
+    /// Whose majority is needed.
+    #[must_use]
+    pub const fn voters(&self) -> Members {
+        self.voters
+    }
+
+    /// Whose majority is needed as well, until the change is over: empty unless the configuration is
+    /// joint.
+    #[must_use]
+    pub const fn outgoing(&self) -> Members {
+        self.outgoing
+    }
+
+    /// Who is sent the log and is not counted.
+    #[must_use]
+    pub const fn learners(&self) -> Members {
+        self.learning.minus(self.outgoing)
+    }
+
+    /// Outgoing voters who will learn once the change is over.
+    #[must_use]
+    pub const fn learners_next(&self) -> Members {
+        self.learning.shared(self.outgoing)
+    }
+
+    /// Voters, of either half, who keep the log without its payloads and so never lead.
+    #[must_use]
+    pub const fn witnesses(&self) -> Members {
+        self.witnesses
+    }
+
+    /// Whether a leader ends the change by itself as soon as it may.
+    #[must_use]
+    pub const fn leaves_by_itself(&self) -> bool {
+        self.auto_leave
     }
 
     /// Whether two majorities are needed.
@@ -148,7 +179,7 @@ impl Configuration {
     /// Everyone who is sent the log.
     #[must_use]
     pub const fn members(&self) -> Members {
-        self.electorate().and(self.learners)
+        self.electorate().and(self.learning)
     }
 
     const fn halves(&self) -> [Members; 2] {
@@ -176,13 +207,12 @@ impl Configuration {
     /// Whether every invariant holds: what came from outside is checked with this.
     #[must_use]
     pub const fn is_coherent(&self) -> bool {
-        let learns = self.learners.shared(self.electorate()).is_empty()
-            && self.learners_next.minus(self.outgoing).is_empty()
-            && self.learners_next.shared(self.voters).is_empty();
-        let is_over = self.is_joint() || (self.learners_next.is_empty() && !self.auto_leave);
-        let witnesses = self.witnesses.minus(self.electorate()).is_empty()
-            && self.witnesses.shared(self.learners_next).is_empty();
-        !self.voters.is_empty() && learns && is_over && witnesses
+        let Self { voters, outgoing, learning, witnesses, auto_leave } = *self;
+        !voters.is_empty()
+            && learning.shared(voters).is_empty()
+            && witnesses.minus(voters.and(outgoing)).is_empty()
+            && witnesses.shared(learning).is_empty()
+            && (!auto_leave || !outgoing.is_empty())
     }
 
     /// Changes one voter at most, and any number of learners, in one step: old and new majorities
@@ -225,11 +255,20 @@ impl Configuration {
         if !self.is_joint() {
             return Err(Unchangeable::NotJoint);
         }
-        Ok(Self {
-            learners: self.learners.and(self.learners_next),
-            witnesses: self.witnesses.shared(self.voters),
-            ..Self::of(self.voters)
-        })
+        let (voters, learning) = (self.voters, self.learning);
+        Ok(Self { learning, witnesses: self.witnesses.shared(voters), ..Self::of(voters) })
+    }
+
+    /// Whether one of the three changes leads from this configuration to the other.
+    #[must_use]
+    pub fn leads_to(&self, other: &Self) -> bool {
+        if self.is_joint() {
+            return self.leave_joint() == Ok(*other);
+        }
+        let (gone, new) = (self.voters.minus(other.voters), other.voters.minus(self.voters));
+        let is_joint = other.outgoing == self.voters && !self.voters.is_empty();
+        let is_simple = !other.is_joint() && gone.and(new).len() <= 1;
+        (is_joint || is_simple) && other.is_coherent() && other.keeps_payloads_as(self).is_ok()
     }
 
     /// What comes of these changes, one after the other.
@@ -250,11 +289,7 @@ impl Configuration {
                     next.voters = next.voters.with(slot);
                     next.witnesses = next.witnesses.with(slot);
                 }
-                // Who is counted in the old half cannot learn before that is over.
-                Change::AddLearner(_) if next.outgoing.contains(slot) => {
-                    next.learners_next = next.learners_next.with(slot);
-                }
-                Change::AddLearner(_) => next.learners = next.learners.with(slot),
+                Change::AddLearner(_) => next.learning = next.learning.with(slot),
                 Change::Remove(_) => {}
             }
         }
@@ -280,11 +315,51 @@ impl Configuration {
     /// Takes a slot out of everything but the outgoing half.
     const fn forget(&mut self, slot: Slot) {
         self.voters = self.voters.without(slot);
-        self.learners = self.learners.without(slot);
-        self.learners_next = self.learners_next.without(slot);
+        self.learning = self.learning.without(slot);
         if !self.outgoing.contains(slot) {
             self.witnesses = self.witnesses.without(slot);
         }
+    }
+}
+
+/// As `(1 2 3)&&(1 2) learners (4)`: the voters, those of the outgoing half, and who else there is.
+impl fmt::Display for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, before: &str, set: Members| {
+            for (place, slot) in set.iter().enumerate() {
+                write!(f, "{}{slot}", if place == 0 { before } else { " " })?;
+            }
+            if set.is_empty() { Ok(()) } else { f.write_str(")") }
+        };
+        list(f, "(", self.voters)?;
+        list(f, "&&(", self.outgoing)?;
+        list(f, " learners (", self.learners())?;
+        list(f, " learners next (", self.learners_next())?;
+        list(f, " witnesses (", self.witnesses)?;
+        f.write_str(if self.auto_leave { " autoleave" } else { "" })
+    }
+}
+
+impl Codec for Configuration {
+    fn encode<S: Sink + ?Sized>(&self, sink: &mut S) -> Result<(), NoRoom> {
+        for set in [self.voters, self.outgoing, self.learning, self.witnesses] {
+            set.encode(sink)?;
+        }
+        u8::from(self.auto_leave).encode(sink)
+    }
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Malformed> {
+        let configuration = Self {
+            voters: Codec::decode(bytes)?,
+            outgoing: Codec::decode(bytes)?,
+            learning: Codec::decode(bytes)?,
+            witnesses: Codec::decode(bytes)?,
+            auto_leave: match u8::decode(bytes)? {
+                0 => false,
+                1 => true,
+                _ => return Err(Malformed),
+            },
+        };
+        if configuration.is_coherent() { Ok(configuration) } else { Err(Malformed) }
     }
 }
 
@@ -324,9 +399,9 @@ mod tests {
             assert_eq!(three.simple(&several), Err(Unchangeable::SeveralVoters));
         }
         let changes = [voter(4), remove(4), learner(5), learner(6)];
-        let after = Configuration { learners: set(&[5, 6]), ..three };
+        let after = Configuration { learning: set(&[5, 6]), ..three };
         assert_eq!(three.simple(&changes), Ok(after), "only what comes of it all counts");
-        assert_eq!(after.simple(&[voter(5)]).map(|it| it.learners), Ok(set(&[6])), "promoted");
+        assert_eq!(after.simple(&[voter(5)]).map(|it| it.learners()), Ok(set(&[6])), "promoted");
     }
 
     #[test]
@@ -361,10 +436,10 @@ mod tests {
     #[test]
     fn a_demoted_voter_learns_once_its_vote_is_no_longer_needed() {
         let joint = voters(&[1, 2, 3]).enter_joint(false, &[learner(3), learner(4)]).unwrap();
-        assert_eq!((joint.learners, joint.learners_next), (set(&[4]), set(&[3])));
-        assert_eq!(joint.leave_joint().map(|it| it.learners), Ok(set(&[3, 4])));
+        assert_eq!((joint.learners(), joint.learners_next()), (set(&[4]), set(&[3])));
+        assert_eq!(joint.leave_joint().map(|it| it.learners()), Ok(set(&[3, 4])));
         let back = voters(&[1, 2]).enter_joint(false, &[learner(2), voter(2)]).unwrap();
-        assert_eq!((back.voters, back.learners_next), (set(&[1, 2]), Members::NONE));
+        assert_eq!((back.voters, back.learning), (set(&[1, 2]), Members::NONE));
     }
 
     #[test]
@@ -431,6 +506,7 @@ mod tests {
             }
             for to in next {
                 assert!(to.is_coherent(), "{from:?} to {to:?}");
+                assert!(from.leads_to(&to), "{from:?} to {to:?}");
                 if from != Configuration::default() {
                     for yes in subsets(4).filter(|yes| is_quorum(&from, *yes)) {
                         let others = Members::first(4).minus(yes);

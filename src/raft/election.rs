@@ -10,7 +10,7 @@ use super::{Message, Output, Raft, Role};
 use crate::event::{Event, Ignored, SteppedDown};
 use crate::id::{EntryId, Members, Slot, Term};
 use crate::machine::Outbox;
-use crate::quorum;
+use crate::quorum::Vote;
 
 impl Raft {
     /// Enters a higher term as a follower of nobody; a lower or equal one changes nothing.
@@ -53,19 +53,31 @@ impl Raft {
         self.set_alarm();
         let Some(term) = self.term.next().filter(|_| self.disk.has_ballot()) else { return };
         let last = self.log.last().index;
-        if self.room_for(term, last) == last {
+        if !self.may_lead() || self.room_for(term, last, None) == last {
             return;
         }
         out.event(Event::Canvassing { term });
         self.role = Role::Canvasser { granted: Members::only(self.config.me), asked: false };
     }
 
+    /// Whether this member is one of those whom the group can elect, as far as it knows.
+    fn may_lead(&self) -> bool {
+        let configuration = &self.log.configured().configuration;
+        let electable = configuration.electorate().minus(configuration.witnesses());
+        electable.contains(self.config.me)
+    }
+
+    /// Whether these votes are enough, by the configuration of the candidate.
+    fn has_won(&self, granted: Members) -> bool {
+        let yes = |slot| granted.contains(slot).then_some(true);
+        self.log.configured().configuration.vote(yes) == Vote::Won
+    }
+
     /// Moves a member on that has the votes for it: from canvasser to candidate to leader.
     pub(super) fn promote<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        let needed = quorum::majority::size(self.config.voters.len());
         let me = Members::only(self.config.me);
         if let (Role::Canvasser { granted, .. }, Some(term)) = (&self.role, self.term.next())
-            && granted.len() >= needed
+            && self.has_won(*granted)
         {
             out.event(Event::Campaigning { term });
             self.role = Role::Candidate { granted: me, asked: false };
@@ -74,14 +86,13 @@ impl Raft {
         }
         // Its own vote counts once it is on disk, and nobody else's can be in before that.
         if let Role::Candidate { granted, .. } = &self.role
-            && granted.len() >= needed
+            && self.has_won(*granted)
             && self.disk.has_ballot()
         {
-            let last = self.log.last().index;
             self.log.append(self.term, 1);
-            let barrier = self.log.last();
+            let (barrier, members) = (self.log.last(), self.audience());
             out.event(Event::Elected { barrier });
-            self.role = Role::Leader(Leadership::new(&self.config, self.now, last, barrier));
+            self.role = Role::Leader(Leadership::new(&self.config, self.now, members, barrier));
             self.set_alarm();
         }
     }
@@ -178,19 +189,18 @@ impl Raft {
 
     /// Says what concerns elections and has become sayable.
     pub(super) fn tell_ballots<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        let (last, to) = (self.log.last(), self.peers());
-        if to.is_empty() {
-            return;
-        }
-        let on_disk = self.disk.has_ballot();
+        let (last, on_disk) = (self.log.last(), self.disk.has_ballot());
+        let electorate = self.log.configured().configuration.electorate();
+        let to = electorate.without(self.config.me);
+        let is_alone = to.is_empty();
         match &mut self.role {
             Role::Canvasser { asked, .. } if !*asked => {
                 *asked = true;
-                if let Some(term) = self.term.next() {
+                if let Some(term) = self.term.next().filter(|_| !is_alone) {
                     out.push(Output::Send { to, message: Message::PreVote { term, last } });
                 }
             }
-            Role::Candidate { asked, .. } if !*asked && on_disk => {
+            Role::Candidate { asked, .. } if !*asked && on_disk && !is_alone => {
                 *asked = true;
                 let message = Message::Vote { term: self.term, last };
                 out.push(Output::Send { to, message });
@@ -209,7 +219,8 @@ impl Raft {
     /// A leader's alarm: has a quorum been heard within an election timeout? (6.2)
     pub(super) fn look_for_quorum<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         let Role::Leader(leading) = &self.role else { return };
-        let heard = leading.quorum_heard(self.config.voters, self.config.me, self.now);
+        let configuration = &self.log.configured().configuration;
+        let heard = leading.quorum_heard(configuration, self.config.me, self.now);
         let until = heard.after(self.config.election_timeout);
         if until > self.now {
             self.alarm = Some(until);

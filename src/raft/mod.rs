@@ -20,6 +20,7 @@
 //!
 //! Members are fixed in this version.
 
+mod change;
 pub mod configuration;
 pub mod durability;
 mod election;
@@ -31,8 +32,8 @@ mod snapshot;
 
 pub use configuration::{Change, Configuration, Unchangeable};
 pub use durability::{Receipt, Write};
-pub use log::{Log, Run};
-pub use message::{Message, Snapshot};
+pub use log::{Configured, Log, Run};
+pub use message::{Base, Message, Snapshot};
 pub use read::Read;
 pub use snapshot::Incoming;
 
@@ -51,7 +52,8 @@ use replication::{Following, Leadership};
 pub struct Config {
     /// This member.
     pub me: Slot,
-    /// The members that vote, this one among them.
+    /// The members that vote in a log that has just begun: the same for all of them. None for a
+    /// member that joins a group which exists.
     pub voters: Members,
     /// A number that differs in each life of this member: receipts carry it.
     pub boot: u64,
@@ -70,8 +72,8 @@ pub struct Config {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// `me` is not among `voters`.
-    NotAVoter,
+    /// `me` is a higher slot than [`Limits::members`] permits.
+    NoSuchSlot,
     /// There are more voters, or higher slots, than [`Limits::members`] permits.
     TooManyVoters,
     /// `heartbeat` is zero or more than half of `election_timeout`.
@@ -81,7 +83,7 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotAVoter => "this member is not among the voters; add it",
+            Self::NoSuchSlot => "this member's slot is beyond the limits; give it a lower one",
             Self::TooManyVoters => "too many voters for the limits; remove some",
             Self::Timeouts => "the heartbeat must be above zero and at most half the timeout",
         })
@@ -118,11 +120,16 @@ pub enum Input {
     PersistFailed,
     /// A snapshot is durable on this member: one of its own state, which lets the log be
     /// compacted, or one that it has received, which takes the log's place.
-    Stored(Snapshot),
+    Stored(Base),
     /// The received snapshot is damaged: it is to be sent again.
     Discard,
     /// Stop leading: refused unless this member leads.
     StepDown,
+    /// Append the entry that changes the configuration to this one: refused unless this member leads,
+    /// has committed an entry of its own term and every earlier change, and
+    /// [`Configuration::leads_to`] says that one step leads there. It is the last entry of the log
+    /// after the step, and counts at once.
+    Reconfigure(Configuration),
 }
 
 /// What a host must do. All of it in any order, once encoded, except that writes keep their order.
@@ -239,17 +246,17 @@ impl Raft {
         Self::recover(config, None)
     }
 
-    /// A member that has lived before: `snapshot` is the newest that is durable on it. Fold what
+    /// A member that has lived before: `base` has the newest snapshot that is durable on it. Fold what
     /// was written in with [`replay`](Raft::replay), in the order of writing, before the first
     /// step.
     ///
     /// # Errors
     /// [`ConfigError`] if the configuration contradicts itself.
-    pub fn recover(mut config: Config, snapshot: Option<Snapshot>) -> Result<Self, ConfigError> {
+    pub fn recover(mut config: Config, base: Option<Base>) -> Result<Self, ConfigError> {
         config.limits = config.limits.within();
         config.limits.runs = config.limits.runs.min(config.limits.entries / 2);
-        if !config.voters.contains(config.me) {
-            return Err(ConfigError::NotAVoter);
+        if config.me.position() >= config.limits.members {
+            return Err(ConfigError::NoSuchSlot);
         }
         if config.voters.iter().any(|slot| slot.position() >= config.limits.members) {
             return Err(ConfigError::TooManyVoters);
@@ -257,20 +264,22 @@ impl Raft {
         if config.heartbeat == Span::ZERO || config.heartbeat.times(2) > config.election_timeout {
             return Err(ConfigError::Timeouts);
         }
-        let floor = snapshot.map_or(EntryId::ZERO, |snapshot| snapshot.boundary);
+        let floor = base.map_or(EntryId::ZERO, |base| base.snapshot.boundary);
+        let founded = Configuration::of(config.voters);
+        let configuration = base.map_or(founded, |base| base.configuration);
         Ok(Self {
             rng: Rng::new(config.seed),
             now: Instant::ORIGIN,
             term: floor.term,
             vote: None,
-            log: Log::new(floor),
+            log: Log::new(floor, configuration),
             commit: floor.index,
             role: Role::Follower(Following::nobody()),
             alarm: None,
             promised_until: Instant::ORIGIN,
             fruitless: 0,
             disk: Disk::new(config.boot, floor.index),
-            snapshot,
+            snapshot: base.map(|base| base.snapshot),
             incoming: None,
             told: Told { commit: floor.index, leading: None, following: None },
             stopped: None,
@@ -364,9 +373,21 @@ impl Raft {
         self
     }
 
-    /// The members that vote, without this one.
-    fn peers(&self) -> Members {
-        self.config.voters.without(self.config.me)
+    /// Who belongs to the group, as far as this member knows: the newest configuration of its log.
+    #[must_use]
+    pub fn configuration(&self) -> &Configuration {
+        &self.log.configured().configuration
+    }
+
+    /// Whom a leader sends its log to: everyone in a configuration that may still count. Who is being
+    /// removed is told until that is committed.
+    fn audience(&self) -> Members {
+        let newest = self.log.configurations().rev();
+        let mut may_count = true;
+        let counted =
+            newest.take_while(|it| core::mem::replace(&mut may_count, it.at > self.commit));
+        let all = counted.fold(Members::NONE, |all, it| all.and(it.configuration.members()));
+        all.without(self.config.me)
     }
 
     /// Stops for good: nothing more is promised, and nothing taken back.
@@ -418,6 +439,7 @@ impl Machine for Raft {
             Input::Stored(snapshot) => self.stored(snapshot, out),
             Input::Discard => self.incoming = None,
             Input::StepDown => self.step_down(SteppedDown::Asked, out),
+            Input::Reconfigure(configuration) => self.reconfigure(configuration),
         }
         self.settle(out);
         Ok(())
@@ -435,7 +457,7 @@ impl Machine for Raft {
     fn max_outputs(&self) -> usize {
         // A ballot and two runs to write; one answer; twice one message to each member; commit,
         // role, read taken, reads confirmed, snapshot received.
-        self.config.voters.len().saturating_mul(2).saturating_add(9)
+        self.config.limits.members.saturating_mul(2).saturating_add(9)
     }
 }
 
@@ -444,14 +466,17 @@ impl Raft {
     pub(crate) fn check(&self, input: &Input) -> Result<(), Refused> {
         let must_lead = match input {
             _ if self.stopped.is_some() => return Err(Refused::Stopped),
-            Input::Propose { .. } | Input::Read | Input::StepDown => true,
+            Input::Propose { .. } | Input::Read | Input::StepDown | Input::Reconfigure(_) => true,
             _ => false,
         };
         if must_lead && !self.leads() {
             return Err(Refused::NotLeader { leader: self.leader() });
         }
-        if matches!(input, Input::Stored(snapshot) if !snapshot.is_coherent(self.term)) {
+        if matches!(input, Input::Stored(base) if !base.is_coherent(self.term)) {
             return Err(Refused::Meaningless);
+        }
+        if let Input::Reconfigure(configuration) = input {
+            return self.check_change(configuration);
         }
         let &Input::Propose { count } = input else { return Ok(()) };
         let last = self.log.last().index;
@@ -459,7 +484,7 @@ impl Raft {
             Err(Refused::Meaningless)
         } else if count as usize > self.config.limits.batch {
             Err(Refused::Full(Limit::Batch))
-        } else if self.room_for(self.term, last).above(last) < u64::from(count) {
+        } else if self.room_for(self.term, last, None).above(last) < u64::from(count) {
             Err(Refused::Full(Limit::Entries))
         } else {
             Ok(())
@@ -471,11 +496,12 @@ impl Raft {
     /// One entry stays free for each run that may still come, on every member alike: whoever has
     /// room for a run has room for its first entry. Else a member with a full log, which after a
     /// restart does not know what of it is committed, could neither campaign nor compact.
-    fn room_for(&self, term: Term, before: Index) -> Index {
+    fn room_for(&self, term: Term, before: Index, configuration: Option<&Configuration>) -> Index {
         let Limits { runs, entries, .. } = self.config.limits;
-        let Some(to_come) = runs.checked_sub(self.log.runs_with(before, term)) else {
+        if !self.has_room_for(before, term, configuration) {
             return before;
-        };
+        }
+        let to_come = runs.saturating_sub(self.log.runs_with(before, term));
         let end = self.log.floor().index.plus(entries.saturating_sub(to_come) as u64);
         end.min(message::LAST_POSITION).max(before)
     }
@@ -543,7 +569,9 @@ impl Raft {
             }
             Message::Vote { term, last } => self.on_vote(from, term, last, out),
             Message::VoteReply { term, granted } => self.on_vote_reply(from, term, granted, out),
-            Message::Append { .. } => self.on_append(from, message, out),
+            Message::Append { .. } | Message::Configure { .. } => {
+                self.on_append(from, message, out)
+            }
             Message::Matched { term, matched, round } => {
                 self.on_matched(from, term, matched, round, out)
             }
@@ -559,7 +587,7 @@ impl Raft {
     }
 
     fn sense_of(&self, from: Slot, message: &Message) -> Result<(), Ignored> {
-        if !self.peers().contains(from) {
+        if from == self.config.me || from.position() >= self.config.limits.members {
             Err(Ignored::Stranger)
         } else if message.term().epoch() != self.term.epoch() {
             Err(Ignored::WrongEpoch)
@@ -577,12 +605,14 @@ impl Raft {
         }
         self.promote(out);
         self.advance_commit();
+        self.leave_joint();
         while let Some((receipt, write)) = self.next_write() {
             out.push(Output::Persist { receipt, write });
         }
         self.tell_ballots(out);
         self.tell_ack(out);
         self.tell_entries(out);
+        self.retire(out);
         self.tell_role(out);
         self.tell_reads(out);
         // A host may store what it applies, and what a term has taught must not outlive the term.

@@ -26,22 +26,22 @@ pub struct Read {
 impl Raft {
     /// Takes a read. `check` has made sure that this member leads.
     pub(super) fn read<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        let voters = self.config.voters;
+        let configuration = &self.log.configured().configuration;
         if let Role::Leader(leading) = &mut self.role {
-            let round = leading.join_round(voters, self.config.me);
+            let round = leading.join_round(configuration, self.config.me);
             out.push(Output::Reading { read: Read { term: self.term, round } });
         }
     }
 
     /// Tells which reads may be served, and begins the round that others wait for.
     pub(super) fn tell_reads<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        let (voters, me, term, index) =
-            (self.config.voters, self.config.me, self.term, self.commit);
+        let (me, term, index) = (self.config.me, self.term, self.commit);
+        let configuration = &self.log.configured().configuration;
         let Role::Leader(leading) = &mut self.role else { return };
         if index < leading.barrier().index {
             return;
         }
-        if let Some(round) = leading.confirmed_reads(voters, me) {
+        if let Some(round) = leading.confirmed_reads(configuration, me) {
             out.push(Output::Readable { read: Read { term, round }, index });
         }
     }

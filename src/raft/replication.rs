@@ -5,13 +5,12 @@
 //! stretch between what it has acknowledged and what is to be sent next: no table holds it. A lost
 //! message shows as a conflict at the next one, at the latest at the next heartbeat.
 
-use super::{Config, Message, Output, Raft, Role, Snapshot};
+use super::{Config, Configuration, Message, Output, Raft, Role, Snapshot};
 use crate::bounded::List;
 use crate::event::{Event, Ignored, Stopped};
 use crate::id::{EntryId, Index, Members, Slot, Term};
 use crate::limits;
 use crate::machine::Outbox;
-use crate::quorum::majority;
 use crate::time::{Instant, Span};
 
 /// What only a follower has.
@@ -103,8 +102,19 @@ impl Raft {
         message: &Message,
         out: &mut X,
     ) -> Option<Message> {
-        let &Message::Append { term, prev, entries, count, commit, round } = message else {
-            return None;
+        let (term, prev, entries, count, commit, round) = match *message {
+            Message::Append { term, prev, entries, count, commit, round } => {
+                (term, prev, entries, count, commit, round)
+            }
+            Message::Configure { term, prev, of, committed, .. } => {
+                let commit = if committed { prev.index.next() } else { Index::ZERO };
+                (term, prev, of, 1, commit, 0)
+            }
+            _ => return None,
+        };
+        let configuration = match message {
+            Message::Configure { configuration, .. } => Some(configuration),
+            _ => None,
         };
         if let Err(answer) = self.follow(from, term, round, out) {
             return answer;
@@ -121,7 +131,7 @@ impl Raft {
         }
         let first = prev.index.max(floor.index).next();
         let agreed = match self.log.first_other(first, last, entries) {
-            Some(from_here) => self.accept(from, from_here, last, entries, out),
+            Some(from_here) => self.accept(from, (from_here, last), entries, configuration, out),
             None => last,
         };
         self.commit_to(commit.min(agreed));
@@ -142,9 +152,9 @@ impl Raft {
     fn accept<X: Outbox<Output> + ?Sized>(
         &mut self,
         from: Slot,
-        first: Index,
-        last: Index,
+        (first, last): (Index, Index),
         term: Term,
+        configuration: Option<&Configuration>,
         out: &mut X,
     ) -> Index {
         let before = first.previous();
@@ -153,7 +163,7 @@ impl Raft {
             return before;
         }
         let follows = self.log.term_at(before).is_some_and(|before| before <= term);
-        let last = last.min(self.room_for(term, before));
+        let last = last.min(self.room_for(term, before, configuration));
         if !follows || last == before {
             let why = if follows { Ignored::NoRoom } else { Ignored::Malformed };
             // Whoever sends entries sends no snapshot: one that an earlier leader began, and will
@@ -168,6 +178,9 @@ impl Raft {
             self.disk.cut(first);
         }
         self.log.append(term, last.above(before));
+        if let Some(configuration) = configuration {
+            self.log.configure(*configuration);
+        }
         last
     }
 
@@ -242,32 +255,39 @@ pub(super) struct Leadership {
 }
 
 impl Leadership {
-    pub(super) fn new(config: &Config, now: Instant, last: Index, barrier: EntryId) -> Self {
-        let mut peers = List::new();
-        let slots = config.voters.iter().last().map_or(0, |slot| slot.position().saturating_add(1));
-        for _ in 0..slots {
-            let _ = peers.push(Progress {
-                matched: Index::ZERO,
-                matched_in: 0,
-                next: last.next(),
-                probing: true,
-                waiting: false,
-                commit_sent: Index::ZERO,
-                round_sent: 0,
-                round_heard: 0,
-                heard: now,
-                sending: None,
-            });
-        }
-        let next_heartbeat = now.after(config.heartbeat);
-        Self {
+    pub(super) fn new(config: &Config, now: Instant, members: Members, barrier: EntryId) -> Self {
+        let mut leading = Self {
             barrier,
-            next_heartbeat,
+            next_heartbeat: now.after(config.heartbeat),
             round: 0,
             round_asked: 0,
             round_read: 0,
             round_told: 0,
-            peers,
+            peers: List::new(),
+        };
+        leading.welcome(members, now, barrier.index);
+        leading
+    }
+
+    /// Knows nothing yet of these members' logs, whatever it knew of who had their slots before.
+    pub(super) fn welcome(&mut self, members: Members, now: Instant, next: Index) {
+        let unknown = || Progress {
+            matched: Index::ZERO,
+            matched_in: 0,
+            next,
+            probing: true,
+            waiting: false,
+            commit_sent: Index::ZERO,
+            round_sent: 0,
+            round_heard: 0,
+            heard: now,
+            sending: None,
+        };
+        for slot in members.iter() {
+            while self.peers.len() <= slot.position() && self.peers.push(unknown()).is_ok() {}
+            if let Some(peer) = self.peers.get_mut(slot.position()) {
+                *peer = unknown();
+            }
         }
     }
 
@@ -299,37 +319,41 @@ impl Leadership {
     }
 
     /// Names the round that a read arriving now must wait for: the next to begin.
-    pub(super) fn join_round(&mut self, voters: Members, me: Slot) -> u64 {
+    pub(super) fn join_round(&mut self, configuration: &Configuration, me: Slot) -> u64 {
         self.round_asked = self.round.saturating_add(1);
         if self.round_read <= self.round_told {
             self.round_told = self.round; // No read waits for any round up to this one.
         }
         self.round_read = self.round_asked;
-        self.begin_round(voters, me);
+        self.begin_round(configuration, me);
         self.round_read
     }
 
     /// Begins the round that was asked for, unless one is under way.
-    fn begin_round(&mut self, voters: Members, me: Slot) {
-        if self.round_asked > self.round && self.round_confirmed(voters, me) >= self.round {
+    fn begin_round(&mut self, configuration: &Configuration, me: Slot) {
+        if self.round_asked > self.round && self.round_confirmed(configuration, me) >= self.round {
             self.round = self.round_asked;
         }
     }
 
-    fn round_confirmed(&self, voters: Members, me: Slot) -> u64 {
+    fn round_confirmed(&self, configuration: &Configuration, me: Slot) -> u64 {
         let heard = |slot: Slot| match self.peers.get(slot.position()) {
             Some(peer) if slot != me => peer.round_heard,
             _ => self.round,
         };
-        majority::reached(voters, heard).unwrap_or(0)
+        configuration.reached(heard).unwrap_or(0)
     }
 
     /// The newest round that a quorum has answered, if a read waits for it and was not told.
-    pub(super) fn confirmed_reads(&mut self, voters: Members, me: Slot) -> Option<u64> {
+    pub(super) fn confirmed_reads(
+        &mut self,
+        configuration: &Configuration,
+        me: Slot,
+    ) -> Option<u64> {
         if self.round_read <= self.round_told {
             return None;
         }
-        let confirmed = self.round_confirmed(voters, me);
+        let confirmed = self.round_confirmed(configuration, me);
         let news = confirmed > self.round_told;
         self.round_told = self.round_told.max(confirmed);
         news.then_some(confirmed)
@@ -341,12 +365,17 @@ impl Leadership {
     }
 
     /// Since when a quorum, this member included, has been heard without a break.
-    pub(super) fn quorum_heard(&self, voters: Members, me: Slot, now: Instant) -> Instant {
+    pub(super) fn quorum_heard(
+        &self,
+        configuration: &Configuration,
+        me: Slot,
+        now: Instant,
+    ) -> Instant {
         let heard = |slot: Slot| match self.peers.get(slot.position()) {
             Some(peer) if slot != me => peer.heard,
             _ => now,
         };
-        majority::reached(voters, heard).unwrap_or(Instant::ORIGIN)
+        configuration.reached(heard).unwrap_or(Instant::ORIGIN)
     }
 }
 
@@ -432,10 +461,11 @@ impl Raft {
     /// Commits what a quorum holds, if it is of this term: an older entry that a quorum holds can
     /// still be replaced, until one of this term stands above it (3.6.2, figure 3.7).
     pub(super) fn advance_commit(&mut self) {
-        let (voters, me, durable) = (self.config.voters, self.config.me, self.disk.durable());
+        let (me, durable) = (self.config.me, self.disk.durable());
+        let configuration = &self.log.configured().configuration;
         let Role::Leader(leading) = &mut self.role else { return };
-        leading.begin_round(voters, me);
-        let held = majority::committed(voters, |slot| match leading.peers.get(slot.position()) {
+        leading.begin_round(configuration, me);
+        let held = configuration.committed(|slot| match leading.peers.get(slot.position()) {
             Some(peer) if slot != me => Some(peer.matched),
             _ => Some(durable),
         });
@@ -449,7 +479,7 @@ impl Raft {
     pub(super) fn tell_entries<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         for _ in 0..2 {
             let mut lacking: Members =
-                self.peers().iter().filter(|&slot| self.lacks_something(slot)).collect();
+                self.audience().iter().filter(|&slot| self.lacks_something(slot)).collect();
             while let Some(message) = lacking.iter().next().and_then(|slot| self.news_for(slot)) {
                 let alike = |&slot: &Slot| self.news_for(slot) == Some(message);
                 let to: Members = lacking.iter().filter(alike).collect();
@@ -504,6 +534,20 @@ impl Raft {
         };
         let run = self.log.run_at(peer.next);
         let (entries, there) = run.map_or((term, 0), |run| (run.term, run.last.above(index)));
+        let there = match self.log.next_change(peer.next) {
+            // It goes by itself, after word of the round, which it has no room for.
+            Some(change) if change.at == peer.next => {
+                if most > 0 && peer.round_sent == round {
+                    let (configuration, committed) =
+                        (change.configuration, change.at <= self.commit);
+                    let of = entries;
+                    return Some(Message::Configure { term, prev, of, configuration, committed });
+                }
+                0
+            }
+            Some(change) => there.min(change.at.previous().above(index)),
+            None => there,
+        };
         let count = u32::try_from(there.min(most)).unwrap_or(u32::MAX);
         Some(Message::Append { term, prev, entries, count, commit: self.commit, round })
     }
@@ -524,6 +568,8 @@ impl Raft {
                     peer.next = peer.next.plus(u64::from(count));
                 }
             }
+            (Message::Configure { .. }, _) if peer.probing => peer.waiting = true,
+            (Message::Configure { .. }, _) => peer.next = peer.next.next(),
             (Message::Chunk { .. }, Some(snapshot)) => {
                 peer.sending = Some(super::snapshot::Sending::after(peer.sending, &snapshot));
             }

@@ -33,6 +33,8 @@ pub enum Request<C> {
 pub enum Body<C> {
     /// The first entry of a leader.
     Barrier,
+    /// It changes the configuration, which Raft keeps.
+    Change,
     /// A client's.
     Request(Request<C>),
     /// The leader's own, because the state machine said that it was due.

@@ -10,7 +10,7 @@ use crate::time::Now;
 
 /// Where the payloads of entries that Raft takes in this step come from.
 pub(super) enum Source<'a, C> {
-    /// None are expected: what Raft appends by itself is a leader's barrier.
+    /// None are expected: what Raft appends by itself is a leader's barrier or a change.
     Nothing,
     /// A leader's message: the entries from an index on.
     Entries(Index, &'a [Entry<C>]),
@@ -42,8 +42,12 @@ impl<C: Clone, X: Outbox<Output> + ?Sized> Outbox<raft::Output> for Lift<'_, C, 
     fn push(&mut self, output: raft::Output) {
         match output {
             raft::Output::Persist { receipt, write } => {
-                if let Write::Append { first, last, .. } = write {
-                    self.bind(first, last);
+                if let Some((first, last)) = write.entries() {
+                    let own = match write {
+                        Write::Configure { .. } => Body::Change,
+                        _ => Body::Barrier,
+                    };
+                    self.bind(first, last, &own);
                 }
                 self.out.push(Output::Persist { receipt, write });
             }
@@ -70,10 +74,11 @@ impl<C: Clone, X: Outbox<Output> + ?Sized> Outbox<raft::Output> for Lift<'_, C, 
 
 impl<C: Clone, X: ?Sized> Lift<'_, C, X> {
     /// Puts the payloads of the entries that Raft has just taken where Raft has put them.
-    fn bind(&mut self, first: Index, last: Index) {
+    /// `own` is what Raft appends by itself.
+    fn bind(&mut self, first: Index, last: Index, own: &Body<C>) {
         self.window.cut(first);
         while self.window.last() < last {
-            let entry = self.payload(self.window.last().next());
+            let entry = self.payload(self.window.last().next(), own);
             if self.clock.observe(self.now, entry.stamp).is_err() {
                 self.clock.raise(entry.stamp); // It is committed, or this member's own.
             }
@@ -83,7 +88,7 @@ impl<C: Clone, X: ?Sized> Lift<'_, C, X> {
         }
     }
 
-    fn payload(&mut self, index: Index) -> Entry<C> {
+    fn payload(&mut self, index: Index, own: &Body<C>) -> Entry<C> {
         let place = |from: Index| usize::try_from(index.above(from.previous()).wrapping_sub(1));
         let given = match &self.source {
             Source::Nothing => None,
@@ -99,10 +104,10 @@ impl<C: Clone, X: ?Sized> Lift<'_, C, X> {
             }
         };
         given.unwrap_or_else(|| {
-            // A barrier must stand above the entry before it, even if this clock is wrong.
+            // It must stand above the entry before it, even if this clock is wrong.
             let last = self.clock.last();
             let stamp = self.clock.stamp(self.now).ok().or(last.next()).unwrap_or(last);
-            Entry { stamp, body: Body::Barrier }
+            Entry { stamp, body: own.clone() }
         })
     }
 }

@@ -35,7 +35,7 @@ use crate::hlc::{self, Clock, Stamp};
 use crate::id::{ClientId, EntryId, Index, Members, Slot, Term};
 use crate::limits::Limit;
 use crate::machine::{Machine, Outbox, Refused, check_outbox};
-use crate::quorum;
+use crate::quorum::Vote;
 use crate::raft::{self, Raft, Read, Receipt, Write};
 use crate::state_machine::{Position, StateMachine};
 use crate::time::{Instant, Now, Span};
@@ -97,6 +97,9 @@ pub enum Input<'a, C> {
     Stored(raft::Snapshot),
     /// Stop leading: refused unless this member leads.
     StepDown,
+    /// Change the configuration to this one, in one of the steps that [`raft::Configuration`] has:
+    /// refused unless this member leads and earlier changes are committed.
+    Reconfigure(raft::Configuration),
 }
 
 /// What a host must do. All of it in any order, once encoded, except that writes keep their order.
@@ -249,8 +252,14 @@ impl<S: StateMachine> Replica<S> {
         state: S,
         snapshot: Option<(raft::Snapshot, &[u8])>,
     ) -> Result<Self, RecoverError> {
-        let raft = Raft::recover(config.raft, snapshot.map(|(snapshot, _)| snapshot))
-            .map_err(RecoverError::Config)?;
+        let held = match snapshot {
+            Some((snapshot, bytes)) => {
+                Some(Held::from_bytes(snapshot, bytes).ok_or(RecoverError::Snapshot)?)
+            }
+            None => None,
+        };
+        let base = held.as_ref().map(Held::base).transpose().map_err(|_| RecoverError::Snapshot)?;
+        let raft = Raft::recover(config.raft, base).map_err(RecoverError::Config)?;
         let limits = raft.config().limits;
         let applied = Position { entry: EntryId::ZERO, stamp: Stamp::ZERO };
         let mut replica = Self {
@@ -269,8 +278,7 @@ impl<S: StateMachine> Replica<S> {
             due_pause: Instant::ORIGIN,
             raft,
         };
-        if let Some((snapshot, bytes)) = snapshot {
-            let held = Held::from_bytes(snapshot, bytes).ok_or(RecoverError::Snapshot)?;
+        if let Some(held) = held {
             replica.restore(&held).map_err(|_| RecoverError::Snapshot)?;
             replica.held = Some(held);
         }
@@ -292,31 +300,46 @@ impl<S: StateMachine> Replica<S> {
         }
         match *write {
             Write::Ballot { .. } => {}
-            Write::Rebase { snapshot, .. } => {
-                if snapshot.boundary.index > self.applied.entry.index {
-                    return Err(RecoverError::SnapshotMissing { boundary: snapshot.boundary });
+            Write::Rebase { base, .. } => {
+                let boundary = base.snapshot.boundary;
+                if boundary.index > self.applied.entry.index {
+                    return Err(RecoverError::SnapshotMissing { boundary });
                 }
                 self.window = Window::new(self.raft.log().floor().index);
             }
             Write::Append { term, first, last } => {
-                if entries.len() as u64 != last.above(first.previous()) {
-                    return Err(RecoverError::Entries);
-                }
-                self.window.cut(first);
-                let mut index = first.previous();
-                for entry in entries {
-                    index = index.next();
-                    let is_next = index == self.window.last().next();
-                    if is_next && self.raft.log().term_at(index) == Some(term) {
-                        self.window.push(entry.clone()).map_err(|_| RecoverError::Entries)?;
-                        self.clock.raise(entry.stamp);
-                    }
-                }
+                self.replay_entries(term, first, last, entries)?
+            }
+            Write::Configure { entry: EntryId { term, index }, .. } => {
+                self.replay_entries(term, index, index, entries)?;
             }
         }
         let is_too_long = self.window.len() > self.raft.config().limits.entries;
         if is_too_long || self.window.last() != self.raft.log().last().index {
             return Err(RecoverError::Entries);
+        }
+        Ok(())
+    }
+
+    fn replay_entries(
+        &mut self,
+        term: Term,
+        first: Index,
+        last: Index,
+        entries: &[Entry<S::Command>],
+    ) -> Result<(), RecoverError> {
+        if entries.len() as u64 != last.above(first.previous()) {
+            return Err(RecoverError::Entries);
+        }
+        self.window.cut(first);
+        let mut index = first.previous();
+        for entry in entries {
+            index = index.next();
+            let is_next = index == self.window.last().next();
+            if is_next && self.raft.log().term_at(index) == Some(term) {
+                self.window.push(entry.clone()).map_err(|_| RecoverError::Entries)?;
+                self.clock.raise(entry.stamp);
+            }
         }
         Ok(())
     }
@@ -367,6 +390,7 @@ impl<S: StateMachine> Replica<S> {
             raft::Message::Append { prev, count, .. } => {
                 (prev.index.next(), prev.index.plus(u64::from(count)))
             }
+            raft::Message::Configure { prev, .. } => (prev.index.next(), prev.index.next()),
             _ => (Index::new(1), Index::ZERO),
         };
         self.window.range(first, last)
@@ -408,6 +432,9 @@ impl<S: StateMachine> Machine for Replica<S> {
             }
             Input::Stored(snapshot) => self.stored(now, snapshot, out)?,
             Input::StepDown => self.below(now, raft::Input::StepDown, Source::Nothing, out)?,
+            Input::Reconfigure(to) => {
+                self.below(now, raft::Input::Reconfigure(to), Source::Nothing, out)?;
+            }
         }
         self.now = now.mono;
         self.settle(now, out);
@@ -502,6 +529,21 @@ impl<S: StateMachine> Replica<S> {
                 source = Source::Entries(prev.index.next(), entries);
                 *count = self.admit(now, *term, *prev, *commit, entries, out);
             }
+            &mut raft::Message::Configure { term, prev, committed, .. }
+                if term >= self.raft.term() =>
+            {
+                if entries.len() != 1 {
+                    out.event(Event::Ignored { from, why: Ignored::Malformed });
+                    return Ok(());
+                }
+                source = Source::Entries(prev.index.next(), entries);
+                let commit = if committed { prev.index.next() } else { Index::ZERO };
+                if self.admit(now, term, prev, commit, entries, out) == 0 {
+                    let (entries, count, commit, round) = (prev.term, 0, Index::ZERO, 0);
+                    header.message =
+                        raft::Message::Append { term, prev, entries, count, commit, round };
+                }
+            }
             raft::Message::Chunk { length, .. } if *length as usize != chunk.len() => {
                 out.event(Event::Ignored { from, why: Ignored::Malformed });
                 return Ok(());
@@ -589,6 +631,7 @@ impl<S: StateMachine> Replica<S> {
             let at = Position { entry: EntryId::new(term, index), stamp: entry.stamp };
             match &entry.body {
                 Body::Barrier => self.state.leader_changed(at),
+                Body::Change => {}
                 Body::Due(command) => {
                     self.state.apply(at, command);
                 }
@@ -618,9 +661,8 @@ impl<S: StateMachine> Replica<S> {
             (self.early, self.due_in) = (Members::NONE, Index::ZERO);
             return;
         }
-        let voters = self.raft.config().voters;
-        let willing = voters.iter().filter(|&slot| !self.early.contains(slot)).count();
-        if willing < quorum::majority::size(voters.len()) {
+        let takes_them = |slot| Some(!self.early.contains(slot));
+        if self.raft.configuration().vote(takes_them) == Vote::Lost {
             self.early = Members::NONE;
             // It leads, so it is not refused.
             let _ = self.below(now, raft::Input::StepDown, Source::Nothing, out);

@@ -1,7 +1,7 @@
 //! Snapshots of a replica: the state, the sessions and the position, as bytes.
 //!
-//! The bytes are the position of the boundary, the length of the sessions, the sessions, then what
-//! the state machine writes: equal replicas make equal bytes, so a transfer that one leader began
+//! The bytes are the position of the boundary, the configuration there, the length of the sessions,
+//! the sessions, then what the state machine writes: equal replicas make equal bytes, so a transfer that one leader began
 //! another may finish.
 
 use super::{Header, Output, Replica, Sessions, Source};
@@ -11,7 +11,7 @@ use crate::hlc::Stamp;
 use crate::id::EntryId;
 use crate::limits;
 use crate::machine::{Outbox, Refused};
-use crate::raft::{self, Snapshot};
+use crate::raft::{self, Base, Configuration, Snapshot};
 use crate::state_machine::{Position, StateMachine};
 use crate::time::Now;
 
@@ -28,6 +28,14 @@ impl Held {
         let mut held = Self { snapshot, bytes: List::new() };
         held.bytes.extend(bytes).ok()?;
         held.is_whole().then_some(held)
+    }
+
+    /// What a log goes on from that goes on from it.
+    pub(super) fn base(&self) -> Result<Base, Malformed> {
+        let mut bytes: &[u8] = &self.bytes;
+        EntryId::decode(&mut bytes)?;
+        Stamp::decode(&mut bytes)?;
+        Ok(Base { snapshot: self.snapshot, configuration: Codec::decode(&mut bytes)? })
     }
 
     fn is_complete(&self) -> bool {
@@ -58,8 +66,8 @@ impl<S: StateMachine> Replica<S> {
         next.map_or(&[], |next| &next.bytes)
     }
 
-    /// Takes a snapshot when half the log, or half its runs, are held and enough of them applied, or
-    /// when a follower's log is nearly full; not while another is on its way in or to the disk and,
+    /// Takes a snapshot when half the log, or half its runs or its changes of the configuration, are
+    /// held and enough of them applied, or when a follower's log is nearly full; not while another is on its way in or to the disk and,
     /// while there is room, not while one is on its way to a follower.
     pub(super) fn take_snapshot<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         let (limits, log) = (self.raft.config().limits, self.raft.log());
@@ -70,13 +78,16 @@ impl<S: StateMachine> Replica<S> {
             && log.runs().first().is_some_and(|run| run.last <= applied);
         // A leader leaves this much room for later leaders; a member whose floor is lower than that
         // leader's makes it, or it could not follow the leader in its office.
+        let changes = log.configurations().skip(1);
+        let is_changed = changes.clone().count() >= limits.configurations / 2
+            && changes.clone().any(|change| change.at <= applied);
         let is_full = !self.raft.leads()
             && to_let_go > 0
             && self.window.len().saturating_add(limits.runs) > limits.entries;
         let is_crowded = self.window.len() >= limits.entries.saturating_sub(limits.entries / 4);
         // One that a leader began to send, and that the log has overtaken, will not be finished.
         self.next.take_if(|next| !next.is_complete() && next.snapshot.boundary.index <= applied);
-        if self.next.is_some() || !(is_long || is_motley || is_full) {
+        if self.next.is_some() || !(is_long || is_motley || is_changed || is_full) {
             return;
         }
         if self.raft.is_sending() && !is_crowded {
@@ -95,6 +106,7 @@ impl<S: StateMachine> Replica<S> {
     fn write_state(&self, bytes: &mut List<u8, { limits::MOST.snapshot }>) -> Result<(), NoRoom> {
         self.applied.entry.encode(bytes)?;
         self.applied.stamp.encode(bytes)?;
+        self.raft.log().configuration_at(self.applied.entry.index).encode(bytes)?;
         self.sessions.encode(bytes)?;
         self.state.snapshot(bytes)
     }
@@ -104,6 +116,7 @@ impl<S: StateMachine> Replica<S> {
         let mut bytes: &[u8] = &held.bytes;
         let entry = EntryId::decode(&mut bytes)?;
         let stamp = Stamp::decode(&mut bytes)?;
+        Configuration::decode(&mut bytes)?;
         if entry != held.snapshot.boundary {
             return Err(Malformed);
         }
@@ -162,7 +175,11 @@ impl<S: StateMachine> Replica<S> {
         // Another may have taken its place since, or the same one that is being sent once more.
         let is_meant = |next: &mut Held| next.snapshot == snapshot && next.is_complete();
         let Some(held) = self.next.take_if(is_meant) else { return Ok(()) };
-        self.below(now, raft::Input::Stored(snapshot), Source::Nothing, out)?;
+        let Ok(base) = held.base() else {
+            self.stop(out);
+            return Ok(());
+        };
+        self.below(now, raft::Input::Stored(base), Source::Nothing, out)?;
         if self.raft.log().floor() != snapshot.boundary {
             return Ok(());
         }

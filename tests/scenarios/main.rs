@@ -6,6 +6,7 @@ mod compaction;
 mod errors;
 mod hlc;
 mod lease;
+mod raft_changes;
 mod raft_election;
 mod raft_reads;
 mod raft_replication;

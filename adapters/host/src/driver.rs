@@ -254,12 +254,8 @@ impl<S: Service> Driver<S> {
     /// The record of a write: it with its entries, or the whole image.
     fn record_of(&self, write: Write) -> Vec<u8> {
         let with_entries = |write: Write| -> (Write, Vec<&Entry<S::Command>>) {
-            match write {
-                Write::Append { first, last, .. } => {
-                    (write, self.replica.entries(first, last).collect())
-                }
-                _ => (write, Vec::new()),
-            }
+            let entries = write.entries().map(|(first, last)| self.replica.entries(first, last));
+            (write, entries.into_iter().flatten().collect())
         };
         let writes: Vec<_> = match write {
             Write::Rebase { .. } => self.replica.image().map(with_entries).collect(),

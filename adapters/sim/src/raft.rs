@@ -3,7 +3,9 @@
 use crate::cluster::{Cluster, Disk, Effect, Stimulus, Subject};
 use quorate::id::{EntryId, Index, Members, Slot, Term};
 use quorate::limits::Limits;
-use quorate::raft::{Config, Input, Message, Output, Raft, Receipt, Snapshot, Write};
+use quorate::raft::{
+    Base, Config, Configuration, Input, Message, Output, Raft, Receipt, Snapshot, Write,
+};
 use quorate::time::{Instant, Now, Span};
 use quorate::{Event, Machine, Refused};
 use std::fmt::{self, Display};
@@ -66,8 +68,10 @@ impl Subject for Raft {
     type Told = Output;
 
     fn boot(setup: &Setup, me: Slot, life: u64, disk: &Disk<Self>) -> Self {
-        let snapshot = disk.snapshot.as_ref().map(|(snapshot, _)| *snapshot);
-        let mut raft = Self::recover(setup.config(me, life), snapshot).expect("a sound setup");
+        let configuration = Configuration::of(setup.voters);
+        let base =
+            disk.snapshot.as_ref().map(|(snapshot, _)| Base { snapshot: *snapshot, configuration });
+        let mut raft = Self::recover(setup.config(me, life), base).expect("a sound setup");
         disk.records.iter().flat_map(|record| &record.0).for_each(|write| raft.replay(write));
         raft
     }
@@ -83,7 +87,11 @@ impl Subject for Raft {
             Stimulus::Packet(from, Packet(message)) => Input::Message { from, message },
             Stimulus::Persisted(receipt) => Input::Persisted(receipt),
             Stimulus::PersistFailed => Input::PersistFailed,
-            Stimulus::Stored(snapshot) => Input::Stored(snapshot),
+            Stimulus::Stored(snapshot) => {
+                // Who tells stories of snapshots here does not change the configuration.
+                let configuration = *self.log().configuration_at(snapshot.boundary.index);
+                Input::Stored(Base { snapshot, configuration })
+            }
             Stimulus::Ask(input) => input,
         };
         let outputs = step_vec(self, now, input)?;
@@ -315,6 +323,10 @@ impl Display for Packet {
                 write!(f, "t{term} append {count} of t{entries} after {prev}")?;
                 write!(f, ", commit {commit}, round {round}")
             }
+            Message::Configure { term, prev, of, configuration, committed } => {
+                let news = if committed { ", committed" } else { "" };
+                write!(f, "t{term} configure {configuration} of t{of} after {prev}{news}")
+            }
             Message::Matched { term, matched, round } => {
                 write!(f, "t{term} matched {matched}, round {round}")
             }
@@ -341,7 +353,8 @@ impl Display for Record {
                 Write::Ballot { term, vote: Some(vote) } => write!(f, "ballot t{term} for n{vote}"),
                 Write::Ballot { term, vote: None } => write!(f, "ballot t{term}"),
                 Write::Append { term, first, last } => write!(f, "t{term} {first}..={last}"),
-                Write::Rebase { snapshot, .. } => write!(f, "rebase on {}", snapshot.boundary),
+                Write::Configure { entry, configuration } => write!(f, "{entry} {configuration}"),
+                Write::Rebase { base, .. } => write!(f, "rebase on {}", base.snapshot.boundary),
             }?;
         }
         Ok(())

@@ -40,14 +40,14 @@ pub use witness::Sum;
 use quorate::hlc;
 use quorate::id::{Members, Slot};
 use quorate::limits::Limits;
-use quorate::raft::{self, Snapshot, Write};
+use quorate::raft::{self, Configuration, Snapshot, Write};
 use quorate::replica::{self, Entry, Header, Request};
 use quorate::time::{Instant, Now, Span, Wall};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// What a recording begins with; the last byte is the version of the format.
-pub const MAGIC: [u8; 8] = *b"QUORREC1";
+pub const MAGIC: [u8; 8] = *b"QUORREC2";
 
 /// What a node was when its recording began.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -101,6 +101,7 @@ enum Input<'a, C: Clone> {
     PersistFailed,
     Stored(Snapshot),
     StepDown,
+    Reconfigure(Configuration),
 }
 
 /// How time went on from one step to the next; wraps, so that no time is lost.
@@ -177,6 +178,7 @@ struct ClockForm {
 struct LimitsForm {
     members: usize,
     runs: usize,
+    configurations: usize,
     entries: usize,
     batch: usize,
     window: usize,

@@ -5,7 +5,7 @@ use super::witness::{Sum, Witness};
 use super::{Chronicle, Head, Input as Form, Record};
 use crate::protocol::Service;
 use quorate::id::Slot;
-use quorate::raft::Snapshot;
+use quorate::raft::{Configuration, Snapshot};
 use quorate::replica::{Entry, Header, Input, Output, Replica, Request};
 use quorate::time::Now;
 use quorate::{Machine, Refused};
@@ -38,6 +38,7 @@ pub enum Given<C> {
     PersistFailed,
     Stored(Snapshot),
     StepDown,
+    Reconfigure(Configuration),
 }
 
 /// A step that was taken again.
@@ -190,6 +191,7 @@ impl<S: Service, R: Read> Replay<S, R> {
             Given::PersistFailed => Input::PersistFailed,
             Given::Stored(snapshot) => Input::Stored(*snapshot),
             Given::StepDown => Input::StepDown,
+            Given::Reconfigure(to) => Input::Reconfigure(*to),
         })
     }
 }
@@ -263,5 +265,6 @@ fn given<C: Clone>(form: Form<'_, C>) -> Given<C> {
         Form::PersistFailed => Given::PersistFailed,
         Form::Stored(snapshot) => Given::Stored(snapshot),
         Form::StepDown => Given::StepDown,
+        Form::Reconfigure(to) => Given::Reconfigure(to),
     }
 }

@@ -89,8 +89,8 @@ impl Witness {
 
     fn see_write<S: Service>(&mut self, write: &Write, replica: &Replica<S>) {
         self.put(write);
-        if let Write::Append { first, last, .. } = write {
-            replica.entries(*first, *last).for_each(|entry| self.put(entry));
+        if let Some((first, last)) = write.entries() {
+            replica.entries(first, last).for_each(|entry| self.put(entry));
         }
     }
 
@@ -155,6 +155,7 @@ impl Witness {
             Input::PersistFailed => Form::PersistFailed,
             Input::Stored(snapshot) => Form::Stored(snapshot),
             Input::StepDown => Form::StepDown,
+            Input::Reconfigure(to) => Form::Reconfigure(to),
         })
     }
 }

@@ -110,9 +110,10 @@ impl<H: Hosted> World<H> {
             match *output {
                 Output::Persist { receipt, write } => {
                     let rebase = matches!(write, Write::Rebase { .. });
-                    let with = |write: Write| match write {
-                        Write::Append { first, last, .. } => (write, machine.entries(first, last)),
-                        _ => (write, Vec::new()),
+                    let with = |write: Write| {
+                        let entries =
+                            write.entries().map(|(first, last)| machine.entries(first, last));
+                        (write, entries.unwrap_or_default())
                     };
                     let writes: Vec<_> = if rebase {
                         machine.image().into_iter().map(with).collect()

@@ -293,7 +293,7 @@ pub fn session_of<C>(entry: &Entry<C>) -> Option<(ClientId, u64)> {
     match &entry.body {
         Body::Request(Request::Open { client }) => Some((*client, 0)),
         Body::Request(Request::Command { client, sequence, .. }) => Some((*client, *sequence)),
-        Body::Barrier | Body::Due(_) => None,
+        Body::Barrier | Body::Change | Body::Due(_) => None,
     }
 }
 

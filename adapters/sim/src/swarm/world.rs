@@ -335,7 +335,7 @@ impl<H: Hosted> World<H> {
         }
         if name.is_some_and(|name| {
             found.writes.iter().all(
-                |(write, _)| !matches!(write, Write::Rebase { snapshot, .. } if *snapshot == name),
+                |(write, _)| !matches!(write, Write::Rebase { base, .. } if base.snapshot == name),
             )
         }) {
             self.marks.hit(Mark::SnapshotAhead);

@@ -3,7 +3,6 @@
 use super::Tape;
 use quorate::id::Slot;
 use quorate::lease::Command;
-use quorate::raft::Write;
 use quorate::replica::{Body, Entry, Header, Output, Request};
 use quorate_host::recording::Given;
 use quorate_sim::{raft, replica};
@@ -28,6 +27,7 @@ pub(super) fn given(given: &Given<Command>, tape: &Tape) -> String {
         Given::PersistFailed => "fails to write".to_owned(),
         Given::Stored(snapshot) => format!("has snapshot {} on disk", snapshot.boundary),
         Given::StepDown => "is asked to step down".to_owned(),
+        Given::Reconfigure(to) => format!("is asked to change the configuration to {to}"),
     }
 }
 
@@ -36,11 +36,12 @@ pub(super) fn said(output: &Output, tape: &Tape) -> String {
     let replica = tape.replica();
     match output {
         Output::Persist { write, .. } => {
-            let entries = match *write {
-                Write::Append { first, last, .. } => replica.entries(first, last).collect(),
-                _ => Vec::new(),
-            };
-            format!("writes {}{}", raft::Record(vec![*write]), listed(entries.into_iter()))
+            let entries = write.entries().map(|(first, last)| replica.entries(first, last));
+            format!(
+                "writes {}{}",
+                raft::Record(vec![*write]),
+                listed(entries.into_iter().flatten())
+            )
         }
         Output::Send { to, header } => {
             let to: Vec<_> = to.iter().map(|slot| member(slot, tape)).collect();
@@ -72,6 +73,7 @@ fn listed<'a>(entries: impl Iterator<Item = &'a Entry<Command>>) -> String {
     let words: Vec<_> = entries
         .map(|entry| match &entry.body {
             Body::Barrier => "barrier".to_owned(),
+            Body::Change => "change".to_owned(),
             Body::Due(command) => format!("due {command:?}"),
             Body::Request(request) => asked(request),
         })

@@ -6,8 +6,8 @@
 use super::laws::{self, Facts, MOST_ENTRIES};
 use crate::explore::Broken;
 use quorate::Machine;
-use quorate::id::{Index, Members, Slot, Term};
-use quorate::raft::{Config, Input, Message, Output, Raft, Receipt, Write};
+use quorate::id::{EntryId, Index, Members, Slot, Term};
+use quorate::raft::{Config, Configuration, Input, Message, Output, Raft, Receipt, Write};
 use quorate::time::{Now, Span};
 
 const ELECTION_TIMEOUT: Span = Span::millis(150);
@@ -68,8 +68,8 @@ pub enum Move {
 pub struct Image {
     term: Term,
     vote: Option<Slot>,
-    /// The term of each entry.
-    log: Vec<Term>,
+    /// The term of each entry, and the configuration that it makes.
+    log: Vec<(Term, Option<Configuration>)>,
 }
 
 impl Image {
@@ -79,7 +79,11 @@ impl Image {
             Write::Ballot { term, vote } => (self.term, self.vote) = (term, vote),
             Write::Append { term, first, last } => {
                 self.log.truncate(first.previous().number() as usize);
-                self.log.resize(last.number() as usize, term);
+                self.log.resize(last.number() as usize, (term, None));
+            }
+            Write::Configure { entry, configuration } => {
+                self.log.truncate(entry.index.previous().number() as usize);
+                self.log.push((entry.term, Some(configuration)));
             }
             // Nothing is compacted here.
             Write::Rebase { .. } => unreachable!("a rebase follows a snapshot, and there is none"),
@@ -117,9 +121,14 @@ impl Member {
         if image.term != Term::ZERO {
             machine.replay(&Write::Ballot { term: image.term, vote: image.vote });
         }
-        for (&term, index) in image.log.iter().zip(1..) {
+        for (&(term, change), index) in image.log.iter().zip(1..) {
             let index = Index::new(index);
-            machine.replay(&Write::Append { term, first: index, last: index });
+            machine.replay(&match change {
+                Some(configuration) => {
+                    Write::Configure { entry: EntryId::new(term, index), configuration }
+                }
+                None => Write::Append { term, first: index, last: index },
+            });
         }
         let mut member = Self { machine, image, pending: Vec::new() };
         let outputs = member.step(Now::mono(0), Input::Tick).unwrap_or_default();
@@ -193,7 +202,8 @@ impl Member {
     /// What the laws look at.
     pub fn facts(&self) -> Facts {
         let term = |index| self.machine.log().term_at(Index::new(index)).unwrap_or(Term::ZERO);
-        let durable = |position: usize| self.image.log.get(position).copied().unwrap_or(Term::ZERO);
+        let durable =
+            |position: usize| self.image.log.get(position).map_or(Term::ZERO, |(term, _)| *term);
         Facts {
             me: self.machine.config().me.number(),
             term: self.machine.term().number() as u8,

@@ -231,6 +231,9 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
                 return Ok(Change::Rebase(term, vote, self.members[slot].trail.clone()));
             }
             Write::Append { term, first, last } => (term, first.number(), last.number()),
+            Write::Configure { entry, .. } => {
+                (entry.term, entry.index.number(), entry.index.number())
+            }
         };
         let leads = machine.raft().leads() && machine.raft().term() == term;
         let trail = &mut self.members[slot].trail;

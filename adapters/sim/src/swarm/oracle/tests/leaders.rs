@@ -2,7 +2,7 @@
 
 use super::super::Glance;
 use super::assert_breaks;
-use super::stage::{Stage, append, entry, matched, run, send, snapshot};
+use super::stage::{Stage, append, base, entry, matched, run, send, snapshot};
 use quorate::id::{Slot, Term};
 use quorate::raft::{Input, Message, Read, Write};
 use quorate::replica::Output;
@@ -23,7 +23,7 @@ fn a_right_trace_passes() {
     stage.settle().unwrap();
     let compacted = snapshot(entry(1, 4));
     stage.books.snapshot(1, compacted).unwrap();
-    stage.tell(1, Input::Stored(compacted)).unwrap();
+    stage.tell(1, Input::Stored(base(compacted))).unwrap();
     stage.elect(1);
     stage.propose(1, 2);
     assert_eq!((stage.books.last_committed(), stage.books.reigns()), (7, 2));

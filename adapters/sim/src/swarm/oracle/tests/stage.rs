@@ -8,7 +8,8 @@ use quorate::client::{Reply, What};
 use quorate::hlc::Stamp;
 use quorate::id::{ClientId, EntryId, Index, Members, Slot, Term};
 use quorate::limits::BOARD;
-use quorate::raft::{Config, Input, Message, Output as Below, Raft, Receipt, Snapshot, Write};
+use quorate::raft::{Base, Config, Configuration, Input, Message, Output as Below};
+use quorate::raft::{Raft, Receipt, Snapshot, Write};
 use quorate::replica::{Entry, Header, Output};
 use quorate::time::{Instant, Now, Span, Wall};
 use quorate::{Machine, Refused};
@@ -68,6 +69,11 @@ pub(super) const fn entry(term: u64, index: u64) -> EntryId {
 /// A snapshot up to an entry.
 pub(super) const fn snapshot(boundary: EntryId) -> Snapshot {
     Snapshot { boundary, size: 10, digest: boundary.index.number() }
+}
+
+/// What a log goes on from after a snapshot, in a group that does not change.
+pub(super) fn base(snapshot: Snapshot) -> Base {
+    Base { snapshot, configuration: Configuration::of(Members::first(3)) }
 }
 
 /// One message to one member.
@@ -283,7 +289,7 @@ impl Stage {
         self.books.crashed(slot);
         self.pending[slot].clear();
         let config = Config { boot: 2, ..config(slot, Members::first(3)) };
-        let mut raft = Raft::recover(config, snapshot).expect("sound");
+        let mut raft = Raft::recover(config, snapshot.map(base)).expect("sound");
         writes.iter().for_each(|write| raft.replay(write));
         let Puppet { clock, lies, .. } = self.puppets[slot].clone();
         let applied = raft.log().floor();
