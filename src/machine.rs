@@ -130,6 +130,8 @@ pub enum Refused {
     /// This leader's first entry, or the last change of the configuration, is not committed yet: try
     /// again when it is.
     Changing,
+    /// Leadership is being handed over: ask the next leader, or try again after an election timeout.
+    Transferring,
     /// The request cannot be meant: it is empty, names what does not exist, or no one step leads
     /// there.
     Meaningless,
@@ -156,6 +158,9 @@ impl fmt::Display for Refused {
             Self::Full(limit) => write!(f, "the limit `{limit:?}` is reached; try again later"),
             Self::Changing => {
                 f.write_str("an earlier change is not committed yet; try again in a moment")
+            }
+            Self::Transferring => {
+                f.write_str("leadership is being handed over; ask the next leader")
             }
             Self::Meaningless => {
                 f.write_str("the request is empty, or names what does not exist or cannot be")

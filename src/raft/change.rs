@@ -27,6 +27,9 @@ impl Raft {
     /// Refuses a change that may not be made, or not now. `check` has made sure that this member leads.
     pub(super) fn check_change(&self, configuration: &Configuration) -> Result<(), Refused> {
         let last = self.log.last().index;
+        if self.is_transferring() {
+            return Err(Refused::Transferring);
+        }
         if !self.may_change() {
             return Err(Refused::Changing);
         }

@@ -51,20 +51,31 @@ impl Raft {
     /// elected itself twice), nor without room for an entry of its own in the log.
     pub(super) fn canvass<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         self.set_alarm();
-        let Some(term) = self.term.next().filter(|_| self.disk.has_ballot()) else { return };
-        let last = self.log.last().index;
-        if !self.may_lead() || self.room_for(term, last, None) == last {
-            return;
+        if let Some(term) = self.term.next().filter(|_| self.may_campaign()) {
+            out.event(Event::Canvassing { term });
+            self.role = Role::Canvasser { granted: Members::only(self.config.me), asked: false };
         }
-        out.event(Event::Canvassing { term });
-        self.role = Role::Canvasser { granted: Members::only(self.config.me), asked: false };
     }
 
-    /// Whether this member is one of those whom the group can elect, as far as it knows.
-    fn may_lead(&self) -> bool {
-        let configuration = &self.log.configured().configuration;
+    /// Whether this member could be elected: by what it knows of the group, its disk and its log.
+    pub(super) fn may_campaign(&self) -> bool {
+        let configuration = self.configuration();
         let electable = configuration.electorate().minus(configuration.witnesses());
+        let last = self.log.last().index;
+        let has_room = |term| self.room_for(term, last, None) > last;
         electable.contains(self.config.me)
+            && self.disk.has_ballot()
+            && self.term.next().is_some_and(has_room)
+    }
+
+    /// Enters the next term as a candidate; `asked_to` by the leader of the last.
+    pub(super) fn campaign<X: Outbox<Output> + ?Sized>(&mut self, asked_to: bool, out: &mut X) {
+        let Some(term) = self.term.next() else { return };
+        out.event(Event::Campaigning { term });
+        let granted = Members::only(self.config.me);
+        self.role = Role::Candidate { granted, asked: false, asked_to };
+        self.enter(term, Some(self.config.me));
+        self.set_alarm();
     }
 
     /// Whether these votes are enough, by the configuration of the candidate.
@@ -75,14 +86,10 @@ impl Raft {
 
     /// Moves a member on that has the votes for it: from canvasser to candidate to leader.
     pub(super) fn promote<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        let me = Members::only(self.config.me);
-        if let (Role::Canvasser { granted, .. }, Some(term)) = (&self.role, self.term.next())
+        if let Role::Canvasser { granted, .. } = &self.role
             && self.has_won(*granted)
         {
-            out.event(Event::Campaigning { term });
-            self.role = Role::Candidate { granted: me, asked: false };
-            self.enter(term, Some(self.config.me));
-            self.set_alarm();
+            self.campaign(false, out);
         }
         // Its own vote counts once it is on disk, and nobody else's can be in before that.
         if let Role::Candidate { granted, .. } = &self.role
@@ -141,9 +148,10 @@ impl Raft {
         from: Slot,
         term: Term,
         last: EntryId,
+        asked_to: bool,
         out: &mut X,
     ) -> Option<Message> {
-        if term >= self.term && self.is_promised(from) {
+        if term >= self.term && self.is_promised(from) && !asked_to {
             out.event(Event::Ignored { from, why: Ignored::Promised });
             return Some(Message::VoteReply { term: self.term, granted: false });
         }
@@ -177,7 +185,7 @@ impl Raft {
             return self.adopt(term, out);
         }
         match &mut self.role {
-            Role::Candidate { granted, asked: true } if term == self.term => {
+            Role::Candidate { granted, asked: true, .. } if term == self.term => {
                 if yes {
                     *granted = granted.with(from);
                 }
@@ -200,9 +208,9 @@ impl Raft {
                     out.push(Output::Send { to, message: Message::PreVote { term, last } });
                 }
             }
-            Role::Candidate { asked, .. } if !*asked && on_disk && !is_alone => {
+            Role::Candidate { asked, asked_to, .. } if !*asked && on_disk && !is_alone => {
                 *asked = true;
-                let message = Message::Vote { term: self.term, last };
+                let message = Message::Vote { term: self.term, last, asked_to: *asked_to };
                 out.push(Output::Send { to, message });
             }
             Role::Follower(following) if following.vote_owed && on_disk => {

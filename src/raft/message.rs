@@ -74,6 +74,15 @@ pub enum Message {
         term: Term,
         /// The last entry of its log.
         last: EntryId,
+        /// The leader has asked it to: promises to the leader do not stand in its way (3.10).
+        asked_to: bool,
+    },
+    /// "Take my place: campaign now" (3.10).
+    Campaign {
+        /// The leader's term.
+        term: Term,
+        /// The last entry of its log, which is the receiver's too.
+        last: EntryId,
     },
     /// The answer.
     VoteReply {
@@ -180,6 +189,7 @@ impl Message {
             | Self::Conflict { term, .. }
             | Self::Chunk { term, .. }
             | Self::Received { term, .. }
+            | Self::Campaign { term, .. }
             | Self::Stale { term } => term,
         }
     }
@@ -188,7 +198,7 @@ impl Message {
     pub(super) const fn is_coherent(&self) -> bool {
         match *self {
             // A candidate has no entry of the term that it asks about: nobody has led in it.
-            Self::PreVote { term, last } | Self::Vote { term, last } => {
+            Self::PreVote { term, last } | Self::Vote { term, last, .. } => {
                 last.term.number() < term.number()
             }
             Self::Append { term, prev, entries, count, .. } => {
@@ -244,7 +254,8 @@ mod tests {
     fn nobody_asks_for_votes_in_a_term_that_has_entries_of_a_leader() {
         let asks = |last| {
             let term = Term::new(3);
-            let is_asked = [Message::PreVote { term, last }, Message::Vote { term, last }];
+            let is_asked =
+                [Message::PreVote { term, last }, Message::Vote { term, last, asked_to: false }];
             is_asked.map(|message| message.is_coherent())
         };
         assert_eq!(asks(entry(2, 5)), [true, true]);

@@ -29,6 +29,7 @@ mod message;
 mod read;
 mod replication;
 mod snapshot;
+mod transfer;
 
 pub use configuration::{Change, Configuration, Unchangeable};
 pub use durability::{Receipt, Write};
@@ -125,6 +126,9 @@ pub enum Input {
     Discard,
     /// Stop leading: refused unless this member leads.
     StepDown,
+    /// Hand leadership over to this member: refused unless this member leads and that one can. Until
+    /// [`Output::Following`] or [`Output::NotTransferred`] tells what came of it, no request is taken.
+    Transfer(Slot),
     /// Append the entry that changes the configuration to this one: refused unless this member leads,
     /// has committed an entry of its own term and every earlier change, and
     /// [`Configuration::leads_to`] says that one step leads there. It is the last entry of the log
@@ -179,6 +183,11 @@ pub enum Output {
         /// What must be applied first.
         index: Index,
     },
+    /// Leadership was not handed over in time, and this member takes requests again.
+    NotTransferred {
+        /// Who should have taken it.
+        to: Slot,
+    },
     /// All bytes of a snapshot are here: check and store them, then say [`Input::Stored`].
     SnapshotReceived {
         /// The snapshot.
@@ -199,6 +208,8 @@ enum Role {
     Candidate {
         granted: Members,
         asked: bool,
+        /// The leader itself has asked it to campaign.
+        asked_to: bool,
     },
     Leader(Leadership),
 }
@@ -440,6 +451,7 @@ impl Machine for Raft {
             Input::Discard => self.incoming = None,
             Input::StepDown => self.step_down(SteppedDown::Asked, out),
             Input::Reconfigure(configuration) => self.reconfigure(configuration),
+            Input::Transfer(to) => self.transfer(to),
         }
         self.settle(out);
         Ok(())
@@ -449,15 +461,15 @@ impl Machine for Raft {
         match (&self.role, self.alarm) {
             _ if self.stopped.is_some() => None,
             (_, None) => Some(Instant::ORIGIN),
-            (Role::Leader(leading), Some(alarm)) => Some(alarm.min(leading.next_heartbeat())),
+            (Role::Leader(leading), Some(alarm)) => Some(alarm.min(leading.next_deadline())),
             (_, alarm) => alarm,
         }
     }
 
     fn max_outputs(&self) -> usize {
         // A ballot and two runs to write; one answer; twice one message to each member; commit,
-        // role, read taken, reads confirmed, snapshot received.
-        self.config.limits.members.saturating_mul(2).saturating_add(9)
+        // role, read taken, reads confirmed, snapshot received, two words about a transfer.
+        self.config.limits.members.saturating_mul(2).saturating_add(11)
     }
 }
 
@@ -466,11 +478,17 @@ impl Raft {
     pub(crate) fn check(&self, input: &Input) -> Result<(), Refused> {
         let must_lead = match input {
             _ if self.stopped.is_some() => return Err(Refused::Stopped),
-            Input::Propose { .. } | Input::Read | Input::StepDown | Input::Reconfigure(_) => true,
+            Input::Propose { .. } | Input::Read | Input::StepDown => true,
+            Input::Reconfigure(_) | Input::Transfer(_) => true,
             _ => false,
         };
         if must_lead && !self.leads() {
             return Err(Refused::NotLeader { leader: self.leader() });
+        }
+        match input {
+            Input::Transfer(to) => return self.check_transfer(*to),
+            Input::Propose { .. } if self.is_transferring() => return Err(Refused::Transferring),
+            _ => {}
         }
         if matches!(input, Input::Stored(base) if !base.is_coherent(self.term)) {
             return Err(Refused::Meaningless);
@@ -544,6 +562,7 @@ impl Raft {
                 if rings {
                     self.look_for_quorum(out);
                 }
+                self.end_transfer(out);
             }
             _ if rings => self.canvass(out),
             _ => {}
@@ -567,7 +586,8 @@ impl Raft {
             Message::PreVoteReply { term, proposed, granted } => {
                 self.on_pre_vote_reply(from, term, proposed, granted, out)
             }
-            Message::Vote { term, last } => self.on_vote(from, term, last, out),
+            Message::Vote { term, last, asked_to } => self.on_vote(from, term, last, asked_to, out),
+            Message::Campaign { term, last } => self.on_campaign(from, term, last, out),
             Message::VoteReply { term, granted } => self.on_vote_reply(from, term, granted, out),
             Message::Append { .. } | Message::Configure { .. } => {
                 self.on_append(from, message, out)
@@ -612,6 +632,7 @@ impl Raft {
         self.tell_ballots(out);
         self.tell_ack(out);
         self.tell_entries(out);
+        self.tell_transfer(out);
         self.retire(out);
         self.tell_role(out);
         self.tell_reads(out);

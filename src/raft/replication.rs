@@ -5,6 +5,7 @@
 //! stretch between what it has acknowledged and what is to be sent next: no table holds it. A lost
 //! message shows as a conflict at the next one, at the latest at the next heartbeat.
 
+use super::transfer::Transfer;
 use super::{Config, Configuration, Message, Output, Raft, Role, Snapshot};
 use crate::bounded::List;
 use crate::event::{Event, Ignored, Stopped};
@@ -250,6 +251,8 @@ pub(super) struct Leadership {
     round_asked: u64,
     round_read: u64,
     round_told: u64,
+    /// Leadership is being handed over.
+    pub(super) transfer: Option<Transfer>,
     /// By slot; those of slots that are no peers are never looked at.
     peers: List<Progress, { limits::MOST.members }>,
 }
@@ -263,6 +266,7 @@ impl Leadership {
             round_asked: 0,
             round_read: 0,
             round_told: 0,
+            transfer: None,
             peers: List::new(),
         };
         leading.welcome(members, now, barrier.index);
@@ -295,8 +299,15 @@ impl Leadership {
         self.barrier
     }
 
-    pub(super) const fn next_heartbeat(&self) -> Instant {
-        self.next_heartbeat
+    /// When a heartbeat is due, or a transfer has been in vain.
+    pub(super) fn next_deadline(&self) -> Instant {
+        let transfer = self.transfer.map_or(self.next_heartbeat, |transfer| transfer.until());
+        self.next_heartbeat.min(transfer)
+    }
+
+    /// Up to where a follower is known to hold the log.
+    pub(super) fn matched(&self, slot: Slot) -> Index {
+        self.peers.get(slot.position()).map_or(Index::ZERO, |peer| peer.matched)
     }
 
     /// Takes all followers as heard at `now`, and the heartbeat as just sent.
@@ -313,6 +324,7 @@ impl Leadership {
         self.next_heartbeat = now.after(heartbeat);
         self.round = self.round.saturating_add(1).max(self.round_asked);
         self.round_asked = self.round;
+        self.transfer.iter_mut().for_each(|transfer| transfer.told = false);
         for sending in self.peers.iter_mut().filter_map(|peer| peer.sending.as_mut()) {
             sending.resend();
         }

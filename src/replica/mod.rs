@@ -97,6 +97,8 @@ pub enum Input<'a, C> {
     Stored(raft::Snapshot),
     /// Stop leading: refused unless this member leads.
     StepDown,
+    /// Hand leadership over to this member: refused unless this member leads and that one can.
+    Transfer(Slot),
     /// Change the configuration to this one, in one of the steps that [`raft::Configuration`] has:
     /// refused unless this member leads and earlier changes are committed.
     Reconfigure(raft::Configuration),
@@ -144,6 +146,11 @@ pub enum Output {
     Following {
         /// The leader, once it is known.
         leader: Option<Slot>,
+    },
+    /// Leadership was not handed over in time, and this member takes requests again.
+    NotTransferred {
+        /// Who should have taken it.
+        to: Slot,
     },
     /// A read was taken; [`Output::Readable`] or [`Output::Following`] ends it.
     Reading {
@@ -432,6 +439,9 @@ impl<S: StateMachine> Machine for Replica<S> {
             }
             Input::Stored(snapshot) => self.stored(now, snapshot, out)?,
             Input::StepDown => self.below(now, raft::Input::StepDown, Source::Nothing, out)?,
+            Input::Transfer(to) => {
+                self.below(now, raft::Input::Transfer(to), Source::Nothing, out)?;
+            }
             Input::Reconfigure(to) => {
                 self.below(now, raft::Input::Reconfigure(to), Source::Nothing, out)?;
             }

@@ -45,6 +45,7 @@ impl Lawful for Raft {
                 let configuration = *self.log().configuration_at(snapshot.boundary.index);
                 Input::Stored(Base { snapshot, configuration })
             }
+            33 if choices.below(2) == 0 => Input::Transfer(from),
             33 => Input::Reconfigure(configuration(self, choices)),
             34 => Input::Discard,
             35 => Input::StepDown,
@@ -99,7 +100,7 @@ pub(crate) fn message(raft: &Raft, choices: &mut Choices<'_>) -> Message {
     match choices.below(16) {
         0 => Message::PreVote { term: next, last: entry },
         1 | 2 => Message::PreVoteReply { term, proposed: next, granted: choices.below(4) > 0 },
-        3 => Message::Vote { term: next, last: entry },
+        3 => Message::Vote { term: next, last: entry, asked_to: choices.below(4) == 0 },
         4 | 5 => Message::VoteReply { term, granted: choices.below(4) > 0 },
         15 => {
             let (of, committed) =
@@ -122,6 +123,7 @@ pub(crate) fn message(raft: &Raft, choices: &mut Choices<'_>) -> Message {
             Message::Chunk { term, boundary, digest, size, offset, length, round }
         }
         12 => Message::Received { term, digest: 1, received: choices.near(256) as u32, round },
+        13 if choices.below(2) == 0 => Message::Campaign { term, last: entry },
         _ => Message::Stale { term },
     }
 }

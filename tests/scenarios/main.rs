@@ -11,6 +11,7 @@ mod raft_election;
 mod raft_reads;
 mod raft_replication;
 mod raft_snapshots;
+mod raft_transfers;
 mod raft_votes;
 mod replica;
 mod replica_snapshots;

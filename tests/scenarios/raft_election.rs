@@ -239,10 +239,10 @@ fn who_has_just_started_waits_an_election_timeout_before_it_elects_another() {
     c.elect(0);
     c.restart(1);
     let term = Term::new(2);
-    c.say(2, 1, Message::Vote { term, last: entry(1, 1) });
+    c.say(2, 1, Message::Vote { term, last: entry(1, 1), asked_to: false });
     assert_eq!((c.machine(1).term(), c.machine(1).vote()), (Term::new(1), Some(Slot::new(0))));
     c.silence();
-    c.say(2, 1, Message::Vote { term, last: entry(1, 1) });
+    c.say(2, 1, Message::Vote { term, last: entry(1, 1), asked_to: false });
     assert_eq!(c.machine(1).vote(), Some(Slot::new(2)));
 }
 
@@ -283,7 +283,7 @@ fn strangers_other_epochs_and_echoes_are_not_heard() {
     for (from, term) in [(1, Term::new(7)), (7, Term::new(7)), (99, Term::new(7)), (2, other_epoch)]
     {
         c.say(from, 1, Message::Stale { term });
-        c.say(from, 1, Message::Vote { term, last: entry(1, 9) });
+        c.say(from, 1, Message::Vote { term, last: entry(1, 9), asked_to: false });
     }
     assert_eq!(*c.machine(1), before);
 }

@@ -241,6 +241,8 @@ impl<S: Service> Driver<S> {
                 Output::Applied { index } => self.reply_up_to(index, io),
                 Output::Leading => io.leader(self.node(self.replica.raft().config().me)),
                 Output::Following { leader } => self.follow(leader, io),
+                // Nobody asks this host to hand leadership over.
+                Output::NotTransferred { .. } => {}
                 Output::Reading { read } => {
                     if let Some((connection, number, query)) = query.take() {
                         self.reading.push_back((read, connection, number, query));

@@ -315,7 +315,11 @@ impl Display for Packet {
             Message::PreVoteReply { term, proposed, granted } => {
                 write!(f, "t{term} {} in t{proposed}", if granted { "would" } else { "would not" })
             }
-            Message::Vote { term, last } => write!(f, "t{term} vote! last {last}"),
+            Message::Vote { term, last, asked_to } => {
+                let why = if asked_to { " as the leader asks" } else { "" };
+                write!(f, "t{term} vote{why}! last {last}")
+            }
+            Message::Campaign { term, last } => write!(f, "t{term} campaign! last {last}"),
             Message::VoteReply { term, granted } => {
                 write!(f, "t{term} {}", if granted { "voted" } else { "not voted" })
             }

@@ -102,6 +102,7 @@ enum Input<'a, C: Clone> {
     Stored(Snapshot),
     StepDown,
     Reconfigure(Configuration),
+    Transfer(Slot),
 }
 
 /// How time went on from one step to the next; wraps, so that no time is lost.

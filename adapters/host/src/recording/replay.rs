@@ -39,6 +39,7 @@ pub enum Given<C> {
     Stored(Snapshot),
     StepDown,
     Reconfigure(Configuration),
+    Transfer(Slot),
 }
 
 /// A step that was taken again.
@@ -192,6 +193,7 @@ impl<S: Service, R: Read> Replay<S, R> {
             Given::Stored(snapshot) => Input::Stored(*snapshot),
             Given::StepDown => Input::StepDown,
             Given::Reconfigure(to) => Input::Reconfigure(*to),
+            Given::Transfer(to) => Input::Transfer(*to),
         })
     }
 }
@@ -266,5 +268,6 @@ fn given<C: Clone>(form: Form<'_, C>) -> Given<C> {
         Form::Stored(snapshot) => Given::Stored(snapshot),
         Form::StepDown => Given::StepDown,
         Form::Reconfigure(to) => Given::Reconfigure(to),
+        Form::Transfer(to) => Given::Transfer(to),
     }
 }

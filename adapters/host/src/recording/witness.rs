@@ -84,6 +84,7 @@ impl Witness {
             Output::Following { leader } => self.put(&(6_u8, leader)),
             Output::Reading { read } => self.put(&(7_u8, read.term, read.round)),
             Output::Readable { read } => self.put(&(8_u8, read.term, read.round)),
+            Output::NotTransferred { to } => self.put(&(9_u8, to)),
         }
     }
 
@@ -156,6 +157,7 @@ impl Witness {
             Input::Stored(snapshot) => Form::Stored(snapshot),
             Input::StepDown => Form::StepDown,
             Input::Reconfigure(to) => Form::Reconfigure(to),
+            Input::Transfer(to) => Form::Transfer(to),
         })
     }
 }

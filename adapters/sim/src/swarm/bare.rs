@@ -89,6 +89,7 @@ impl Bare {
                 }
                 raft::Output::Committed { index } => self.committed = index,
                 raft::Output::Leading { .. } => said.push(Output::Leading),
+                raft::Output::NotTransferred { to } => said.push(Output::NotTransferred { to }),
                 raft::Output::Following { leader, .. } => {
                     self.confirmed.clear();
                     said.push(Output::Following { leader });

@@ -168,7 +168,7 @@ impl<H: Hosted> World<H> {
                 Output::Applied { index } => self.answer_applied(me, index)?,
                 Output::Readable { read } => self.answer_reads(me, read),
                 Output::Following { .. } => self.answer_nobody_knows(me),
-                Output::Leading => {}
+                Output::Leading | Output::NotTransferred { .. } => {}
             }
         }
         if self.trace.is_some() {

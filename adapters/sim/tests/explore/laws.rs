@@ -109,7 +109,7 @@ fn a_vote_that_is_not_on_disk_is_seen() {
         assert_eq!(with(ballot), "vote durability", "{ballot:?}");
     }
     let last = EntryId::new(Term::new(1), Index::new(1));
-    let campaign = says(Message::Vote { term: Term::new(2), last });
+    let campaign = says(Message::Vote { term: Term::new(2), last, asked_to: false });
     let with =
         |ballot| law(says_what_is_durable(&Facts { ballot, ..member(0, 2, [1]) }, &campaign));
     assert_eq!(with((2, Some(0))), "none is broken");

@@ -27,6 +27,9 @@ pub(super) fn given(given: &Given<Command>, tape: &Tape) -> String {
         Given::PersistFailed => "fails to write".to_owned(),
         Given::Stored(snapshot) => format!("has snapshot {} on disk", snapshot.boundary),
         Given::StepDown => "is asked to step down".to_owned(),
+        Given::Transfer(to) => {
+            format!("is asked to hand leadership over to member {}", member(*to, tape))
+        }
         Given::Reconfigure(to) => format!("is asked to change the configuration to {to}"),
     }
 }

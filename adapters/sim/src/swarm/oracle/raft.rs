@@ -170,7 +170,10 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
                     self.members[slot].reads.push_back((*read, need));
                 }
                 Output::Readable { read } => self.served(slot, *read, machine)?,
-                Output::Applied { .. } | Output::Store { .. } | Output::Submitted { .. } => {}
+                Output::Applied { .. }
+                | Output::Store { .. }
+                | Output::Submitted { .. }
+                | Output::NotTransferred { .. } => {}
             }
         }
         ensure(after.commit >= before.commit, "R6", || {

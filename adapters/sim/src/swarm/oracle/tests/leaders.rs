@@ -107,7 +107,7 @@ fn a_vote_that_is_not_durable_is_seen() {
     assert_breaks(stage.says(1, send(2, grant(2))), "R8", "but on its disk is");
     let mut stage = Stage::led();
     let (term, last) = (Term::new(2), entry(1, 4));
-    let asks = send(2, Message::Vote { term, last });
+    let asks = send(2, Message::Vote { term, last, asked_to: false });
     assert_breaks(stage.says(1, asks), "R8", "n1 votes for n1");
 }
 

@@ -171,6 +171,7 @@ impl Stage {
                     outputs.push(Output::Applied { index });
                 }
                 Below::Leading { .. } => outputs.push(Output::Leading),
+                Below::NotTransferred { to } => outputs.push(Output::NotTransferred { to }),
                 Below::Following { leader, .. } => outputs.push(Output::Following { leader }),
                 Below::Reading { read } => outputs.push(Output::Reading { read }),
                 Below::Readable { read, .. } => readable = Some(read),
