@@ -14,7 +14,8 @@ pub struct Action {
     pub at: u64,
     /// Decides the order in which a step's outputs are performed.
     pub order: u64,
-    /// After how many of them the member dies, if it does.
+    /// After how many of them the member dies, if it does: a message to two members is two, and this
+    /// is taken modulo how many there are.
     pub cut: Option<u8>,
     /// What happens.
     pub act: Act,

@@ -16,12 +16,14 @@ use crate::trace::What as Shape;
 pub(super) enum Mend {
     /// These directions work again.
     Cuts(Vec<usize>),
-    /// This direction is as fast as before.
-    Slow(usize),
+    /// This direction is faster again by so much.
+    Slow(usize, u64),
     /// This civil clock goes on.
     Freeze(u8),
     /// This monotonic clock is right again.
     Rate(u8),
+    /// This member is cut off now, until that moment.
+    Isolate(usize, u64),
     /// A link works again, or is cut again if the number of turns that are left is even.
     Flap(usize, usize, u8),
     /// It was mended.
@@ -41,6 +43,7 @@ enum Fault {
     Bridge,
     Flap,
     Clog,
+    Swizzle,
     Pause,
     Sick,
     Civil,
@@ -49,7 +52,7 @@ enum Fault {
     Tick,
 }
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     (|o| o.crash, Fault::Crash),
     (|o| o.outage, Fault::Outage),
     (|o| o.partition, Fault::Partition),
@@ -58,6 +61,7 @@ const KINDS: [Kind; 14] = [
     (|o| o.bridge, Fault::Bridge),
     (|o| o.flap, Fault::Flap),
     (|o| o.clog, Fault::Clog),
+    (|o| o.swizzle, Fault::Swizzle),
     (|o| o.pause, Fault::Pause),
     (|o| o.sick, Fault::Sick),
     (|o| o.civil, Fault::Civil),
@@ -101,12 +105,8 @@ impl<H: Hosted> Schedule<H> {
             Fault::Isolate => self.isolate(slot),
             Fault::Bridge => self.bridge(slot),
             Fault::Flap => self.flap(slot),
-            Fault::Clog => {
-                let link = self.pick(self.lanes() * self.lanes());
-                self.slow[link] += self.options.timeout * (1 + self.rng.below(4)) / 2;
-                self.world.marks.hit(Mark::Clogged);
-                self.mend_later(Mend::Slow(link));
-            }
+            Fault::Clog => self.clog(slot),
+            Fault::Swizzle => self.swizzle(),
             Fault::Pause => {
                 let lane = self.pick(self.lanes());
                 let until = self.now + self.rng.below(self.options.timeout * 12);
@@ -124,10 +124,13 @@ impl<H: Hosted> Schedule<H> {
             }
             Fault::Civil => self.set_civil()?,
             Fault::Monotonic => self.set_monotonic()?,
+            Fault::StepDown if self.asleep[slot] > self.now => {}
             Fault::StepDown => self.act(Act::StepDown(lane), None, lane)?,
             Fault::Tick => {
-                let lane = self.pick(self.lanes()) as u8;
-                self.act(Act::Tick(lane), None, lane)?;
+                let lane = self.pick(self.lanes());
+                if self.asleep[lane] <= self.now {
+                    self.act(Act::Tick(lane as u8), None, lane as u8)?;
+                }
             }
         }
         Ok(())
@@ -162,8 +165,12 @@ impl<H: Hosted> Schedule<H> {
         Ok(())
     }
 
-    /// Cuts these directions for a while.
-    fn cut(&mut self, links: Vec<usize>) {
+    /// Cuts these directions for a while, if there are any.
+    fn cut(&mut self, links: Vec<usize>, mark: Mark) {
+        if links.is_empty() {
+            return;
+        }
+        self.world.marks.hit(mark);
         for link in &links {
             self.cuts[*link] += 1;
         }
@@ -176,17 +183,26 @@ impl<H: Hosted> Schedule<H> {
             1 => self.rng.below(self.options.timeout * 40),
             _ => self.rng.below(self.options.timeout * 8),
         };
+        self.mend_at(self.now + wait, mend);
+    }
+
+    fn mend_at(&mut self, at: u64, mend: Mend) {
         self.mending.push(mend);
-        self.push(self.now + wait, Due::Mend(self.mending.len() as u32 - 1));
+        self.push(at, Due::Mend(self.mending.len() as u32 - 1));
     }
 
     /// A fault is over.
     pub(super) fn mend(&mut self, place: u32) -> Verdict {
         match std::mem::replace(&mut self.mending[place as usize], Mend::Nothing) {
             Mend::Cuts(links) => links.iter().for_each(|link| self.cuts[*link] -= 1),
-            Mend::Slow(link) => self.slow[link] = 0,
+            Mend::Slow(link, by) => self.slow[link] -= by,
             Mend::Freeze(lane) => self.act(Act::Freeze(lane, false), None, lane)?,
             Mend::Rate(lane) => self.act(Act::Rate(lane, 1_000_000), None, lane)?,
+            Mend::Isolate(slot, until) => {
+                let links = self.around(slot);
+                links.iter().for_each(|link| self.cuts[*link] += 1);
+                self.mend_at(until, Mend::Cuts(links));
+            }
             Mend::Flap(there, back, turns) => self.flap_again(there, back, turns),
             Mend::Nothing => {}
         }
@@ -207,8 +223,10 @@ impl<H: Hosted> Schedule<H> {
         self.story(&format!("the network parts: {one:?} and {other:?}"));
         let mut links = self.between(&one, &other);
         links.extend(self.between(&other, &one));
-        self.world.marks.hit(Mark::Partitioned);
-        self.cut(links);
+        // Clients by themselves are no part of the group.
+        let has_members = |side: &[usize]| side.iter().any(|lane| *lane < self.world.members.len());
+        let parts = has_members(&one) && has_members(&other);
+        self.cut(links, if parts { Mark::Partitioned } else { Mark::ClientsApart });
     }
 
     fn cut_one_way(&mut self, slot: usize) {
@@ -221,19 +239,49 @@ impl<H: Hosted> Schedule<H> {
             "n{slot} {} {some:?}",
             if is_deaf { "cannot hear" } else { "cannot reach" }
         ));
-        self.world.marks.hit(Mark::OneWay);
-        self.cut(links);
+        self.cut(links, Mark::OneWay);
     }
 
     fn isolate(&mut self, slot: usize) {
         let slot = self.world.leader().filter(|_| self.rng.below(2) > 0).unwrap_or(slot);
+        self.story(&format!("n{slot} is alone"));
+        self.cut(self.around(slot), Mark::Isolated);
+    }
+
+    /// The directions between a member and all others.
+    fn around(&self, slot: usize) -> Vec<usize> {
         let members: Vec<_> =
             (0..self.world.members.len()).filter(|other| *other != slot).collect();
         let mut links = self.between(&[slot], &members);
         links.extend(self.between(&members, &[slot]));
-        self.story(&format!("n{slot} is alone"));
-        self.world.marks.hit(Mark::Isolated);
-        self.cut(links);
+        links
+    }
+
+    /// Some members are cut off one after another, and come back in another order (the swizzles of
+    /// FoundationDB).
+    fn swizzle(&mut self) {
+        let cut = self.in_any_order((0..self.world.members.len()).collect());
+        let count = 1 + self.pick(cut.len());
+        let cut = cut[..count].to_vec();
+        let back = self.in_any_order(cut.clone());
+        self.story(&format!("{cut:?} are cut off one by one, and come back as {back:?}"));
+        if cut != back {
+            self.world.marks.hit(Mark::Swizzled);
+        }
+        let pace = 1 + self.rng.below(4 * self.options.timeout);
+        for (place, slot) in cut.iter().enumerate() {
+            let comes_back = count + back.iter().position(|other| other == slot).unwrap_or(0);
+            let [at, until] = [place, comes_back].map(|turn| self.now + turn as u64 * pace);
+            self.mend_at(at, Mend::Isolate(*slot, until));
+        }
+    }
+
+    fn in_any_order(&mut self, mut slots: Vec<usize>) -> Vec<usize> {
+        for last in (1..slots.len()).rev() {
+            let other = self.pick(last + 1);
+            slots.swap(last, other);
+        }
+        slots
     }
 
     /// Two halves hear each other through one member only.
@@ -246,13 +294,29 @@ impl<H: Hosted> Schedule<H> {
         let mut links = self.between(&one, &other);
         links.extend(self.between(&other, &one));
         self.story(&format!("{one:?} and {other:?} hear each other through n{slot} only"));
-        self.world.marks.hit(Mark::Bridged);
-        self.cut(links);
+        self.cut(links, Mark::Bridged);
+    }
+
+    /// Somebody other than a member, of so many.
+    fn other_than(&mut self, slot: usize, lanes: usize) -> Option<usize> {
+        (lanes > 1).then(|| (slot + 1 + self.pick(lanes - 1)) % lanes)
+    }
+
+    /// A link of a member that is slow one way.
+    fn clog(&mut self, slot: usize) {
+        let Some(other) = self.other_than(slot, self.lanes()) else { return };
+        let (from, to) = if self.rng.below(2) == 0 { (slot, other) } else { (other, slot) };
+        let link = from * self.lanes() + to;
+        let by = self.options.timeout * (1 + self.rng.below(4)) / 2;
+        self.slow[link] += by;
+        self.world.marks.hit(Mark::Clogged);
+        self.mend_later(Mend::Slow(link, by));
     }
 
     /// A link that comes and goes.
     fn flap(&mut self, slot: usize) {
-        let other = self.pick(self.world.members.len());
+        let Some(other) = self.other_than(slot, self.world.members.len()) else { return };
+        self.world.marks.hit(Mark::Flapped);
         let (there, back) = (slot * self.lanes() + other, other * self.lanes() + slot);
         self.story(&format!("the link between n{slot} and n{other} flaps"));
         self.cuts[there] += 1;
@@ -275,12 +339,27 @@ impl<H: Hosted> Schedule<H> {
         }
     }
 
+    /// By how much somebody's civil clock may be wrong.
+    fn most_ahead(&self, lane: usize) -> u64 {
+        let slack = self.options.max_offset / 4;
+        if (lane as u64) < self.options.wild { slack * 80 } else { slack }
+    }
+
+    /// While a member is down, its civil clock may be set back.
+    pub(super) fn set_back(&mut self, slot: u8) -> Verdict {
+        if !self.is_safety || self.options.civil == 0 || self.rng.below(3) > 0 {
+            return Ok(());
+        }
+        let behind = self.rng.below(self.most_ahead(usize::from(slot)) + 1) as i64;
+        self.act(Act::Step(slot, -behind), None, slot)
+    }
+
     /// A civil clock steps or stands still: within what the group was set up for, or not.
     fn set_civil(&mut self) -> Verdict {
         let lane = self.pick(self.lanes());
         let slack = self.options.max_offset / 4;
         let is_wild = (lane as u64) < self.options.wild;
-        let most = if is_wild { slack * 80 } else { slack };
+        let most = self.most_ahead(lane);
         let ahead = self.rng.below(2 * most + 1) as i64 - most as i64;
         self.act(Act::Step(lane as u8, ahead), None, lane as u8)?;
         if self.rng.below(3) == 0 {

@@ -30,7 +30,7 @@ impl<H: Hosted> World<H> {
         Ok(())
     }
 
-    pub(super) fn answer_reads(&mut self, me: usize, read: Read) {
+    pub(super) fn answer_reads(&mut self, me: usize, read: Read) -> Verdict {
         self.marks.hit(Mark::ReadServed);
         while let Some((_, asked, work)) =
             next_if(&mut self.members[me].reading, |(name, ..)| *name <= read)
@@ -39,11 +39,14 @@ impl<H: Hosted> World<H> {
             match work {
                 Some(Work::Query(query)) => {
                     let found = machine.find(&query);
+                    let applied = machine.applied().index.number();
+                    self.reference.found(applied, &query, &found)?;
                     self.reply(asked, Reply::Done(Answer::Found(found)));
                 }
                 _ => self.counts.ended += 1,
             }
         }
+        Ok(())
     }
 
     pub(super) fn answer_nobody_knows(&mut self, me: usize) {

@@ -34,6 +34,12 @@ impl<H: Hosted> World<H> {
         self.said.most = machine.max_outputs();
         let result = machine.step(now, input, &mut self.said);
         self.counts.events += 1;
+        // Clocks that are right are half the offset from the true time at most.
+        self.is_wild |= machine.raft().leads()
+            && now.wall.is_none_or(|wall| {
+                let right = Clocks::civil(self.now) / 1_000;
+                wall.as_millis() + self.setup.max_offset.as_millis() / 2 + 1 < right
+            });
         self.hash = fold(self.hash, &(slot, now.mono, &self.said.outputs));
         ensure(!self.said.overflowed, "Q2", || format!("n{slot} says too much"))?;
         if let Err(refused) = &result {
@@ -139,16 +145,14 @@ impl<H: Hosted> World<H> {
                     let entries = machine.entries_of(&header);
                     let chunk = machine.chunk_of(&header).to_vec();
                     let content = Rc::new(Content::Member(header, entries, chunk));
-                    self.effects.push(Effect::Send(to, content));
+                    // One by one: the member may die when some have it and others do not.
+                    let to = to.iter().map(|to| Effect::Send(to, Rc::clone(&content)));
+                    self.effects.extend(to);
                 }
                 Output::Store { snapshot } => {
                     let bytes = machine.bytes_of(&snapshot).to_vec();
                     self.books.snapshot(me, snapshot)?;
-                    self.reference.snapshot::<H>(
-                        &snapshot,
-                        &bytes,
-                        self.books.committed_after(0),
-                    )?;
+                    self.reference.snapshot(&snapshot, &bytes)?;
                     self.effects.push(Effect::Disk(Task::Snapshot(snapshot, bytes)));
                 }
                 Output::Submitted { first, .. } => {
@@ -165,8 +169,12 @@ impl<H: Hosted> World<H> {
                         self.members[me].reading.push_back((read, asked, None));
                     }
                 }
-                Output::Applied { index } => self.answer_applied(me, index)?,
-                Output::Readable { read } => self.answer_reads(me, read),
+                Output::Applied { index } => {
+                    let applied = machine.applied().index.number();
+                    self.reference.applied(applied, &machine.state())?;
+                    self.answer_applied(me, index)?;
+                }
+                Output::Readable { read } => self.answer_reads(me, read)?,
                 Output::Following { .. } => self.answer_nobody_knows(me),
                 Output::Leading | Output::NotTransferred { .. } => {}
             }
@@ -186,13 +194,15 @@ impl<H: Hosted> World<H> {
         if effects.len() > 1 {
             shuffle_but_writes(&mut effects, &mut Rng::new(action.order));
         }
-        let cut = action.cut.map(usize::from).filter(|cut| *cut < effects.len());
+        // Any boundary, the one before the first too; after the last it is a crash like others.
+        let cut = action.cut.map(usize::from).filter(|_| !effects.is_empty());
+        let cut = cut.map(|cut| cut % effects.len());
         for effect in effects.drain(..).take(cut.unwrap_or(usize::MAX)) {
             match effect {
                 Effect::Disk(task) => self.members[usize::from(slot)].store.tasks.push_back(task),
                 Effect::Send(to, content) => {
-                    self.counts.messages += to.len() as u64;
-                    to.iter().for_each(|to| self.send(slot, to.number(), &content));
+                    self.counts.messages += 1;
+                    self.send(slot, to.number(), &content);
                 }
                 Effect::Reply(client, content) => self.send(slot, client, &content),
             }
@@ -200,6 +210,9 @@ impl<H: Hosted> World<H> {
         self.effects = effects;
         if cut.is_some() {
             self.marks.hit(Mark::CrashBetween);
+            if cut > Some(3) {
+                self.marks.hit(Mark::CrashLate);
+            }
             self.crash(slot, Kept::Some(action.order));
         }
     }
@@ -218,6 +231,7 @@ impl<H: Hosted> World<H> {
         }
         let durable = member.store.perform(usize::from(count), trouble);
         let failed = member.store.has_failed();
+        let was_keeping = member.store.has_failed_to_keep();
         self.counts.syncs += 1;
         durable.iter().for_each(|change| self.books.durable(usize::from(slot), change));
         if self.trace.is_some() && !durable.is_empty() {
@@ -227,6 +241,9 @@ impl<H: Hosted> World<H> {
             match trouble {
                 Trouble::Power(_) => {
                     self.marks.hit(Mark::CrashWorking);
+                    if was_keeping {
+                        self.marks.hit(Mark::CrashKeeping);
+                    }
                     self.crash(slot, Kept::Some(action.order));
                 }
                 Trouble::Room(_) => self.marks.hit(Mark::DiskFull),

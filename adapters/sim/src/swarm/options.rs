@@ -47,7 +47,8 @@ options! {
     latency, disk,
     /// Everything that is sent takes whole milliseconds, so that things coincide.
     coarse,
-    /// How many in a thousand messages are lost, come twice, come again much later, are damaged.
+    /// How many in a thousand messages are lost, come twice, come again much later; how many of those
+    /// between members are damaged. What a client asks comes once at most, and then late.
     lost, twice, replayed, corrupted,
     /// The mean time from one thing that a client does, or a proposal, to the next.
     load,
@@ -61,9 +62,10 @@ options! {
     power, unsynced, full,
     /// The rate of crashes, and of losses of power that hit everybody.
     crash, outage,
-    /// The rate of partitions in two, one-way cuts, isolations, bridges, flaps, slow links.
-    partition, one_way, isolate, bridge, flap, clog,
-    /// The rate of pauses of whole members.
+    /// The rate of partitions in two, one-way cuts, isolations, bridges, flaps, slow links, and of
+    /// isolations of several that overlap.
+    partition, one_way, isolate, bridge, flap, clog, swizzle,
+    /// The rate of pauses of whole members and clients.
     pause,
     /// The rate of disks that are stuck for a while.
     sick,
@@ -78,7 +80,8 @@ options! {
     /// How many in a hundred crashes leave an empty disk, from which the member starts all the same.
     /// No group can bear that, and no seed draws it: see `Plan::amnesia`.
     amnesia,
-    /// How many members have clocks that may be off by more than the offset, or none.
+    /// How many members have clocks that may be off by more than the offset, if civil clocks change
+    /// at all, or none.
     wild, clockless,
     /// More than a minority may be destroyed.
     doom,
@@ -142,6 +145,7 @@ impl Options {
         options.bridge = rate(&every);
         options.flap = rate(&every);
         options.clog = rate(&every);
+        options.swizzle = rate(&every);
         options.pause = rate(&every);
         options.sick = rate(&every);
         options.civil = rate(&every);

@@ -106,7 +106,7 @@ pub struct Came {
     /// What is to be sent.
     pub sent: Option<Attempt>,
     /// The scope that is held from now on: until when on the client's clock, and until when at most
-    /// by what was granted for how long after it was asked.
+    /// by what was granted for how long after it was asked, were all civil clocks equal.
     pub held: Option<(Name, Instant, Instant)>,
     /// How a request ended.
     pub outcome: Option<Outcome<Answer>>,
@@ -288,7 +288,8 @@ impl Process {
         let held = self.holder.held().map(|(token, _)| token);
         match (*response, request, held) {
             (lease::Response::Granted { token, duration, .. }, Some(request), _) => {
-                let most = self.asked_at.after(duration);
+                // Its clock may lose one part in a thousand on civil ones.
+                let most = self.asked_at.after(duration.minus(duration.divided(1_000)));
                 self.hold(at, holder::Input::Granted { request, token, duration }, came);
                 came.held = came.held.map(|(scope, until, _)| (scope, until, most));
             }

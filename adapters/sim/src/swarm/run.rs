@@ -4,7 +4,7 @@ use super::action::Action;
 use super::bare::Bare;
 use super::counts::Counts;
 use super::hosted::Hosted;
-use super::marks::Marks;
+use super::marks::{Mark, Marks};
 use super::options::Options;
 use super::oracle::Violation;
 use super::schedule::Schedule;
@@ -122,7 +122,9 @@ pub(super) fn run_with<H: Hosted>(seed: u64, options: Options, plan: &Plan) -> R
         schedule.run(u64::MAX, plan.events, is_gone)?;
         faulty = schedule.actions.as_ref().map(Vec::len);
         schedule.settle()?;
-        super::linear::check(&schedule.world.processes)
+        let undecided = super::linear::check(&schedule.world.processes)?;
+        (0..undecided).for_each(|_| schedule.world.marks.hit(Mark::Undecided));
+        Ok(())
     }));
     let violation = match ran {
         Ok(verdict) => verdict.err(),

@@ -128,7 +128,6 @@ impl<H: Hosted> Schedule<H> {
         let mut world = World::new(setup, clients, options.segment, margin);
         let right = world.members.len() - options.clockless as usize;
         world.members[right..].iter_mut().for_each(|member| member.clocks.has_wall = false);
-        world.is_wild = options.wild + options.clockless > 0;
         world.begin();
         world
     }
@@ -249,6 +248,12 @@ impl<H: Hosted> Schedule<H> {
         Ok(())
     }
 
+    /// When the last packet arrives of those that are on their way.
+    pub(super) fn last_arrival(&self) -> u64 {
+        let packets = self.queue.iter().filter(|planned| matches!(planned.due, Due::Packet(_)));
+        packets.map(|planned| planned.at()).max().unwrap_or(0).max(self.now)
+    }
+
     /// Lets time go by to a moment, at which nothing is due before.
     pub(super) fn wait_until(&mut self, at: u64) {
         self.now = self.now.max(at);
@@ -272,6 +277,7 @@ impl<H: Hosted> Schedule<H> {
             }
             Due::Mark(slot) => self.act(Act::Mark(slot), None, slot),
             Due::Start(slot) => {
+                self.set_back(slot)?;
                 self.start_is_due[usize::from(slot)] = false;
                 self.act(Act::Start(slot), None, slot)
             }
@@ -323,7 +329,14 @@ impl<H: Hosted> Schedule<H> {
                 let packet = self.flights.get(place as usize)?.as_ref()?;
                 Some(usize::from(packet.id.to))
             }
-            Due::Tick(lane) | Due::Disk(lane) | Due::Confirm(lane) => Some(usize::from(lane)),
+            Due::Tick(lane)
+            | Due::Disk(lane)
+            | Due::Confirm(lane)
+            | Due::Mark(lane)
+            | Due::Unreachable(lane, _) => Some(usize::from(lane)),
+            Due::Load(load) if !self.world.processes.is_empty() => {
+                Some(self.world.members.len() + usize::from(load))
+            }
             _ => None,
         }
     }
@@ -333,7 +346,7 @@ impl<H: Hosted> Schedule<H> {
         self.actions_made += 1;
         let order = self.rng.draw();
         let cut = (self.is_safety && self.rng.below(1_000_000) < self.options.cut)
-            .then_some((order % 4) as u8);
+            .then_some((order >> 8) as u8);
         let action = Action { number: self.actions_made, at: self.now, order, cut, act };
         if let Some(actions) = &mut self.actions {
             actions.push(action.clone());
@@ -421,16 +434,24 @@ impl<H: Hosted> Schedule<H> {
     fn post(&mut self, packet: Packet<H::Entry>) {
         let (from, to) = (usize::from(packet.from), usize::from(packet.id.to));
         let members = self.world.members.len();
-        let is_between_members = from < members && to < members;
-        if is_between_members && self.is_safety {
-            if self.rng.below(1_000) < self.options.corrupted {
+        if self.is_safety {
+            let is_frame = from < members && to < members;
+            if is_frame && self.rng.below(1_000) < self.options.corrupted {
                 let place = self.hold(packet.clone());
                 self.push(self.now, Due::Corrupt(place));
             }
+            // A client's attempt comes once at most, as its machine demands of hosts and as a
+            // connection does: after a refusal it counts on it. It comes late instead.
+            let is_attempt = from >= members;
             if self.rng.below(1_000) < self.options.replayed {
+                if is_attempt {
+                    self.world.marks.hit(Mark::LateAttempt);
+                    self.remember(packet);
+                    return;
+                }
                 self.remember(packet.clone());
             }
-            if self.rng.below(1_000) < self.options.twice {
+            if !is_attempt && self.rng.below(1_000) < self.options.twice {
                 self.world.marks.hit(Mark::Duplicated);
                 self.fly(packet.clone());
             }
@@ -588,6 +609,9 @@ impl<H: Hosted> Schedule<H> {
         let members = self.world.members.len();
         let leader = self.world.leader().filter(|_| self.rng.below(16) > 0);
         let slot = leader.unwrap_or_else(|| self.pick(members)) as u8;
+        if self.asleep[usize::from(slot)] > self.now {
+            return Ok(());
+        }
         let act = match self.rng.below(4) {
             0 => Act::Read(slot),
             _ => Act::Propose(slot, 1 + self.rng.below(self.options.batch + 1) as u8),

@@ -35,6 +35,8 @@ impl<H: Hosted> Schedule<H> {
         // Drawn anew, so that a run that was made short settles as the long one did.
         self.rng = Rng::new(fold(self.seed, &"settle"));
         self.heal()?;
+        // A leader may still step down for what it did not hear in time while there were faults.
+        let aftermath = self.last_arrival() + 2 * self.options.timeout;
         if !self.world.recoverable() {
             self.world.marks.hit(Mark::Unrecoverable);
             return Ok(());
@@ -50,6 +52,10 @@ impl<H: Hosted> Schedule<H> {
             self.fall_behind(&core)?;
         }
         self.decide(&core)?;
+        if self.now < aftermath {
+            self.run(aftermath, u64::MAX, |_| false)?;
+            self.wait_until(aftermath);
+        }
         self.become_equal(&core)?;
         self.stay_quiet(&core, outsider)
     }
@@ -223,8 +229,8 @@ impl<H: Hosted> Schedule<H> {
         self.run(until, u64::MAX, |_| false)?;
         self.wait_until(until);
         let now = led_by(&self.world, &slots);
-        ensure(now.is_some() && now == leader, "V4", || {
-            let elections = self.world.counts.elections - elections;
+        let elections = self.world.counts.elections - elections;
+        ensure(now.is_some() && now == leader && elections == 0, "V4", || {
             format!("after n{leader:?} n{now:?} leads; {elections} elections without a fault")
         })?;
         let members = self.world.members.len() as u64;

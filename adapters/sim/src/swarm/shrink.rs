@@ -185,7 +185,7 @@ pub(super) fn shrink<H: Hosted>(
     Some(search.tell::<H>(oracle, actions.len()))
 }
 
-const fn is_in_lane(act: &Act, lane: u8) -> bool {
+pub(super) const fn is_in_lane(act: &Act, lane: u8) -> bool {
     match *act {
         Act::Deliver(id) | Act::Corrupt(id, _) => id.to == lane,
         Act::Tick(of)

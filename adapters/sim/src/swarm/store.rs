@@ -81,7 +81,11 @@ pub struct Store {
     attempted: Vec<Change>,
     /// Everything that is on the disk is known by the log to be there.
     is_marked: bool,
+    /// A bit of it has rotted: it may be refused.
+    is_rotten: bool,
     failed: bool,
+    /// It was a snapshot that could not be stored.
+    failed_to_keep: bool,
 }
 
 /// What a disk gave back.
@@ -110,7 +114,9 @@ impl Store {
             done: VecDeque::new(),
             attempted: Vec::new(),
             is_marked: false,
+            is_rotten: false,
             failed: false,
+            failed_to_keep: false,
         }
     }
 
@@ -135,7 +141,7 @@ impl Store {
         let snapshot = newest.map(|(key, bytes)| (name_of(&key, &bytes), bytes));
         let boots = log.boots();
         (self.log, self.snapshots) = (Some(log), Some(snapshots));
-        (self.failed, self.is_marked) = (false, true);
+        (self.failed, self.failed_to_keep, self.is_marked) = (false, false, true);
         let writes = writes.map_err(|e| words(&e))?;
         let attempted = std::mem::take(&mut self.attempted);
         Ok(Found { boots, snapshot, writes, attempted })
@@ -144,11 +150,13 @@ impl Store {
     /// Does the oldest `count` tasks together, and tells what became durable. After a failure the
     /// disk does nothing until it is opened again.
     pub fn perform(&mut self, count: usize, trouble: Trouble) -> Vec<Change> {
-        match trouble {
-            Trouble::None => {}
-            Trouble::Power(at) => self.log_disk.lose_power_at(at),
-            Trouble::Sync(at) => self.log_disk.fail_sync_at(at),
-            Trouble::Room(bytes) => self.log_disk.set_room(Some(bytes)),
+        for disk in [&self.log_disk, &self.snapshot_disk] {
+            match trouble {
+                Trouble::None => {}
+                Trouble::Power(at) => disk.lose_power_at(at),
+                Trouble::Sync(at) => disk.fail_sync_at(at),
+                Trouble::Room(bytes) => disk.set_room(Some(bytes)),
+            }
         }
         let (mut durable, mut newest) = (Vec::new(), None);
         for _ in 0..count {
@@ -164,6 +172,7 @@ impl Store {
                         let index = snapshot.boundary.index.number();
                         durable.push(Change::Snapshot(index));
                     }
+                    self.failed_to_keep = !kept;
                     kept
                 }
             };
@@ -182,10 +191,12 @@ impl Store {
             self.done.push_back(Done::Failed);
         }
         // What did not go wrong now does not go wrong later.
-        self.log_disk.set_room(None);
-        self.log_disk.mend_syncs();
-        if trouble != Trouble::None && !self.failed {
-            self.log_disk.restore_power();
+        for disk in [&self.log_disk, &self.snapshot_disk] {
+            disk.set_room(None);
+            disk.mend_syncs();
+            if trouble != Trouble::None && !self.failed {
+                disk.restore_power();
+            }
         }
         durable
     }
@@ -224,6 +235,11 @@ impl Store {
     /// Whether the power went while the disk was working, or it failed.
     pub const fn has_failed(&self) -> bool {
         self.failed
+    }
+
+    /// Whether it was storing a snapshot then.
+    pub const fn has_failed_to_keep(&self) -> bool {
+        self.failed_to_keep
     }
 
     /// Notes what is durable, as a host does when it has nothing else to do.
@@ -280,7 +296,13 @@ impl Store {
         // Most of a file of the log is empty: aim at its beginning, where the records are.
         let reach = [64, 512, 4_096, length][rng.below(4) as usize].min(length) as u64;
         disk.flip(name, rng.below(reach * 8) as usize);
+        self.is_rotten = true;
         true
+    }
+
+    /// Whether a bit of it has ever rotted. Only such a disk may be refused.
+    pub const fn is_rotten(&self) -> bool {
+        self.is_rotten
     }
 }
 

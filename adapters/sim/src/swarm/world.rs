@@ -15,12 +15,13 @@ use super::store::{Kept, Store, Task};
 use super::story::{name, shown};
 use crate::trace::{Trace, What as Shape};
 use quorate::client::{Reply, What};
-use quorate::id::{ClientId, Index, Members, Slot};
+use quorate::id::{ClientId, Index, Slot};
 use quorate::lease::holder;
 use quorate::lease::{Fence, Name, Token};
-use quorate::raft::{Read, Write};
+use quorate::raft::{Raft, Read, Write};
 use quorate::replica::Header;
 use quorate::rng::Rng;
+use quorate::time::Wall;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
@@ -67,6 +68,8 @@ pub struct Member<H> {
     pub clocks: Clocks,
     /// How often it was started.
     pub lives: u64,
+    /// What its civil clock showed when it last died.
+    showed: Option<Wall>,
     /// Its disk is gone or refused: it will not start again.
     pub is_lost: bool,
     pub(super) waiting: VecDeque<(Index, Asked)>,
@@ -77,7 +80,7 @@ pub struct Member<H> {
 #[derive(Debug)]
 pub(super) enum Effect<E> {
     Disk(Task),
-    Send(Members, Rc<Content<E>>),
+    Send(Slot, Rc<Content<E>>),
     Reply(u8, Rc<Content<E>>),
 }
 
@@ -102,7 +105,8 @@ pub struct World<H: Hosted> {
     pub counts: Counts,
     /// A fold of everything that machines were told and have said.
     pub hash: u64,
-    /// Clocks are further apart than the group was set up for, so leases may overlap.
+    /// A member has led whose clock was further behind than the group was set up for, or that had
+    /// none: leases may overlap.
     pub is_wild: bool,
     /// The story, if it is to be told.
     pub trace: Option<Trace>,
@@ -126,6 +130,7 @@ impl<H: Hosted> World<H> {
                 store: Store::new(segment_bytes, setup.seed ^ u64::from(slot)),
                 clocks: Clocks::starting_at(1_000_000),
                 lives: 0,
+                showed: None,
                 is_lost: false,
                 waiting: VecDeque::new(),
                 reading: VecDeque::new(),
@@ -306,10 +311,17 @@ impl<H: Hosted> World<H> {
             return Ok(());
         }
         member.lives += 1;
+        let shows = member.clocks.show(self.now).wall;
+        if member.showed.zip(shows).is_some_and(|(before, now)| now < before) {
+            self.marks.hit(Mark::ClockBackAtStart);
+        }
         member.clocks.reset(self.now, 1_000_000 + member.lives * 7_777_777);
         let found = match member.store.open::<H::Entry>() {
             Ok(found) => found,
             Err(why) => {
+                ensure(member.store.is_rotten(), "D1", || {
+                    format!("n{slot} does not start from a disk that is sound: {why}")
+                })?;
                 self.marks.hit(Mark::RotRefused);
                 self.give_up(slot, &format!("does not start: {why}"));
                 return Ok(());
@@ -357,6 +369,7 @@ impl<H: Hosted> World<H> {
             return;
         }
         member.store.crash(kept);
+        member.showed = member.clocks.show(self.now).wall;
         member.waiting.clear();
         member.reading.clear();
         self.books.crashed(usize::from(slot));
@@ -378,16 +391,26 @@ impl<H: Hosted> World<H> {
         marks
     }
 
-    /// Whether one of these members has as many runs in its log as it may, none of them known to be
-    /// committed: so many leaders came and went without committing anything, which is the bound
-    /// that [`Limits::runs`](quorate::limits::Limits::runs) names. It may hold what nobody else
-    /// does, and cannot lead.
+    /// Whether none of these members can lead for lack of runs. One that has as many as it may, none
+    /// of them known to be committed, has no room for a leader's first entry: so many leaders came
+    /// and went without committing anything, which is the bound that
+    /// [`Limits::runs`](quorate::limits::Limits::runs) names. Another can lead if a majority of the
+    /// whole group is among these and holds nothing that is newer than its own; whoever is out of
+    /// runs votes for it too, and then makes room by taking over its log.
     pub fn out_of_runs(&self, slots: &[usize]) -> bool {
-        slots.iter().filter_map(|slot| self.members[*slot].machine.as_ref()).any(|machine| {
-            let (raft, runs) = (machine.raft(), machine.raft().log().runs());
+        let machines = || slots.iter().filter_map(|slot| self.members[*slot].machine.as_ref());
+        let is_out = |raft: &Raft| {
+            let runs = raft.log().runs();
             runs.len() >= raft.config().limits.runs
                 && runs.first().is_some_and(|run| run.last > raft.commit())
-        })
+        };
+        let newest = |raft: &Raft| (raft.log().last().term, raft.log().last().index);
+        let can_lead = |raft: &Raft| {
+            let voters = machines().filter(|voter| newest(voter.raft()) <= newest(raft)).count();
+            !is_out(raft) && 2 * voters > self.members.len()
+        };
+        machines().any(|machine| is_out(machine.raft()))
+            && !machines().any(|machine| can_lead(machine.raft()))
     }
 
     /// Clients' questions that members have taken and not answered.
@@ -440,7 +463,7 @@ impl<H: Hosted> World<H> {
         }
     }
 
-    /// A damaged copy of a frame comes in: it must be refused.
+    /// A copy of a frame comes in at another group, and a damaged one: both must be refused.
     pub(super) fn corrupt(&mut self, packet: &Packet<H::Entry>, seed: u64) -> Verdict {
         use quorate_host::frame::{self, Kind};
         let Content::Member(header, entries, chunk) = &*packet.content else { return Ok(()) };
@@ -448,6 +471,15 @@ impl<H: Hosted> World<H> {
         let Ok(mut frame) = frame::encode(Kind::Member, group, &(header, entries, chunk)) else {
             return Ok(());
         };
+        type Message<E> = (Header, Vec<E>, Vec<u8>);
+        let read = |mut bytes: &[u8], group| {
+            let read: Result<Message<H::Entry>, _> =
+                frame::read(&mut bytes, &mut Vec::new(), Kind::Member, group);
+            read.is_ok()
+        };
+        self.marks.hit(Mark::OtherGroup);
+        let is_told_apart = read(&frame, group) && !read(&frame, quorate::id::GroupId::new(2));
+        ensure(is_told_apart, "Q4", || format!("a frame is not its group's alone: {header:?}"))?;
         let mut rng = Rng::new(seed);
         if rng.below(4) == 0 {
             frame.truncate(rng.below(frame.len() as u64) as usize);
@@ -455,12 +487,8 @@ impl<H: Hosted> World<H> {
             let bit = rng.below(frame.len() as u64 * 8) as usize;
             frame[bit / 8] ^= 1 << (bit % 8);
         }
-        type Message<E> = (Header, Vec<E>, Vec<u8>);
-        let mut bytes = &frame[..];
-        let read: Result<Message<H::Entry>, _> =
-            frame::read(&mut bytes, &mut Vec::new(), Kind::Member, group);
         self.marks.hit(Mark::Corrupted);
-        ensure(read.is_err(), "Q4", || format!("a damaged frame is taken: {header:?}"))
+        ensure(!read(&frame, group), "Q4", || format!("a damaged frame is taken: {header:?}"))
     }
 }
 

@@ -57,6 +57,9 @@ pub(super) fn said(output: &Output, tape: &Tape) -> String {
         Output::Submitted { first, count } => format!("takes {count} from {first} on"),
         Output::Applied { index } => format!("has applied {index}"),
         Output::Leading => "leads".to_owned(),
+        Output::NotTransferred { to } => {
+            format!("has not handed leadership over to {}", member(*to, tape))
+        }
         Output::Following { leader: Some(leader) } => format!("follows {}", member(*leader, tape)),
         Output::Following { leader: None } => "follows nobody".to_owned(),
         Output::Reading { read } => format!("takes read {} of t{}", read.round, read.term),

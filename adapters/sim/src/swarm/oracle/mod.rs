@@ -15,7 +15,7 @@
 //! | R7 | a leader commits by an entry of its own term that a quorum holds durably |
 //! | R8 | one vote in a term, durable before it is given |
 //! | R9 | an acknowledgement names what is durable and is the leader's |
-//! | R11 | a read sees everything that was acknowledged before it was asked |
+//! | R11 | a read sees everything that was acknowledged before it was asked, and what the log says |
 //! | R12 | a snapshot is the fold of the log below it |
 //! | D1 | a disk gives back what was durable, and no more than what was written after it |
 //! | LS1 | a scope has one holder at a time, in true time and in the log's |

@@ -4,7 +4,7 @@
 use super::super::hash::fold;
 use super::super::hosted::Hosted;
 use super::{Canon, Change, Disk, Trail, Verdict, ensure};
-use quorate::id::{EntryId, Index, Slot, Term};
+use quorate::id::{EntryId, Index, Members, Slot, Term};
 use quorate::raft::{Message, Read, Snapshot, Write};
 use quorate::replica::Output;
 use quorate::time::{Now, Span};
@@ -77,6 +77,8 @@ pub struct Books<E> {
     /// Payloads that are not known to be committed yet, by index and link.
     made: BTreeMap<(u64, u64), (EntryId, E)>,
     reigns: BTreeMap<Term, Reign>,
+    /// Who voted for whom in each term.
+    votes: BTreeMap<(Term, Slot), Members>,
     /// Up to where each term's leader has committed.
     committed_in: BTreeMap<Term, u64>,
     /// The highest index that any host was told to be applied.
@@ -95,6 +97,7 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
             entries: Vec::new(),
             made: BTreeMap::new(),
             reigns: BTreeMap::new(),
+            votes: BTreeMap::new(),
             committed_in: BTreeMap::new(),
             acknowledged: 0,
             snapshots: BTreeMap::new(),
@@ -298,8 +301,18 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
                 None => Ok(()),
             },
             Message::Matched { term, matched, .. } => self.acknowledged(slot, term, matched),
+            Message::Conflict { term, .. } => self.answered(slot, term),
             _ => Ok(()),
         }
+    }
+
+    /// A member answers a leader, who may count that as a sign that it still follows. It may forget
+    /// that it did, and so it is held to what it said before, but not to this.
+    fn answered(&self, slot: usize, term: Term) -> Verdict {
+        let spoken = self.members[slot].spoken;
+        ensure(term >= spoken, "R8", || {
+            format!("n{slot} answers in {term} after it spoke in {spoken}")
+        })
     }
 
     /// A member gives its vote, to itself or to another.
@@ -315,6 +328,8 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
             format!("n{slot} votes for n{candidate} in {term}, but on its disk is {on_disk:?}")
         })?;
         (member.spoken, member.vote) = (term, Some(candidate));
+        let votes = self.votes.entry((term, candidate)).or_insert(Members::NONE);
+        *votes = votes.with(Slot::new(slot as u8));
         Ok(())
     }
 
@@ -364,6 +379,12 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
                 format!("n{} and n{slot} both lead in term {term}", other.leader)
             });
         }
+        // It has its own vote, which one that is alone need not tell.
+        self.voted(slot, term, leader)?;
+        let votes = self.votes.get(&(term, leader)).map_or(0, |votes| votes.len());
+        ensure(votes > self.members.len() / 2, "R1", || {
+            format!("n{slot} leads term {term} by {votes} votes")
+        })?;
         let needs = self.committed_in.range(..term).map(|(_, index)| *index).max().unwrap_or(0);
         let is_complete = needs <= trail.floor() || trail.at(needs) == self.canon.committed(needs);
         ensure(is_complete, "R4", || {
@@ -377,7 +398,11 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
     fn committed(&mut self, slot: usize, before: &Glance, after: &Glance) -> Verdict {
         let commit = after.commit.number();
         // It may step down in the very step.
-        let leads = after.leads || before.reign() == Some(after.term);
+        let led = before.reign() == Some(after.term);
+        let leads = after.leads || led;
+        if led {
+            self.counted(slot, after)?;
+        }
         let from = before.commit.number().max(self.members[slot].trail.floor());
         for index in from + 1..=commit {
             let here = self.members[slot].trail.at(index);
@@ -397,6 +422,16 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
             }
         }
         Ok(())
+    }
+
+    /// A leader commits by an entry of its own term, even if others have committed before it.
+    fn counted(&self, slot: usize, after: &Glance) -> Verdict {
+        let commit = after.commit.number();
+        let link = self.members[slot].trail.at(commit);
+        let term = link.and_then(|link| self.canon.term(commit, link));
+        ensure(term == Some(after.term), "R7", || {
+            format!("n{slot} commits {commit} of {term:?} by counting, in {}", after.term)
+        })
     }
 
     fn newly_committed(&mut self, slot: usize, index: u64, link: u64, after: &Glance) -> Verdict {
@@ -504,8 +539,8 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
         let (raft, member) = (machine.raft(), &mut self.members[slot]);
         let (floor, last) = (raft.log().floor(), raft.log().last());
         let base = self.canon.link(floor);
-        ensure(base.is_some(), "D1", || {
-            format!("n{slot} came back above {floor}, made by nobody")
+        ensure(base.is_some() && base == self.canon.committed(floor.index.number()), "D1", || {
+            format!("n{slot} came back above {floor}, which is not committed")
         })?;
         let mut trail = Trail::above(floor.index.number(), base.unwrap_or(Canon::ROOT));
         let first = floor.index.next();
@@ -565,17 +600,19 @@ fn fits(
     snapshot: Option<Snapshot>,
 ) -> bool {
     let boundary = snapshot.map_or(0, |snapshot| snapshot.boundary.index.number());
-    let has_ballot = (term, vote) == (disk.term, disk.vote);
+    if (term, vote) != (disk.term, disk.vote) || boundary < disk.covered {
+        return false;
+    }
     if boundary <= disk.trail.floor() {
-        return has_ballot && *trail == disk.trail;
+        return *trail == disk.trail;
     }
     // A snapshot that is newer than the log: what is above it stays, if the log holds it.
     let mut above = disk.trail.clone();
     if above.at(boundary) == trail.at(boundary) {
         above.raise(boundary);
-        has_ballot && *trail == above
+        *trail == above
     } else {
-        term >= disk.term && trail.last() == boundary
+        trail.floor() == boundary && trail.last() == boundary
     }
 }
 

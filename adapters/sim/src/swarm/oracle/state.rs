@@ -1,7 +1,8 @@
 //! What the committed entries come to, folded once more beside the members.
 
+use super::super::hash::fold;
 use super::super::hosted::{Bytes, Hosted, session_of};
-use super::super::vault::{Response, Vault};
+use super::super::vault::{Found, Query, Response, Vault};
 use super::{Leases, Verdict, ensure};
 use quorate::id::{ClientId, EntryId};
 use quorate::limits::Limits;
@@ -71,8 +72,9 @@ impl Fold {
 #[derive(Clone, Debug)]
 pub struct Reference {
     newest: Fold,
-    /// The same, at the boundary of the newest snapshot that was checked.
-    behind: Fold,
+    /// After each entry that was folded in, from before the first on: how many bytes the state is,
+    /// and their fold. Nothing if the entries are not of this state.
+    states: Vec<(usize, u64)>,
     /// What each command was answered when it took effect.
     answers: BTreeMap<(ClientId, u64), Response>,
     leases: Leases,
@@ -83,7 +85,13 @@ impl Reference {
     pub fn new(limits: Limits) -> Self {
         let (vault, limit) = (Vault::new(limits), limits.within().sessions);
         let newest = Fold { at: 0, vault, sessions: BTreeMap::new(), limit };
-        Self { behind: newest.clone(), newest, answers: BTreeMap::new(), leases: Leases::default() }
+        let states = vec![named(&newest.vault)];
+        Self {
+            newest,
+            states,
+            answers: BTreeMap::new(),
+            leases: Leases::new(limits.within().leases),
+        }
     }
 
     /// Folds in what was committed since, and checks what becomes of the leases.
@@ -97,6 +105,7 @@ impl Reference {
                 continue;
             };
             let response = self.newest.take(*id, entry);
+            self.states.push(named(&self.newest.vault));
             let at = Position { entry: *id, stamp: entry.stamp };
             if let (Some(session), Some(response)) = (session_of(entry), &response) {
                 self.answers.insert(session, response.clone());
@@ -127,30 +136,52 @@ impl Reference {
         })
     }
 
+    /// A member answers a query, in the state after an index. That this is no older than what was
+    /// acknowledged before is R11; what a register holds, L asks.
+    ///
+    /// # Errors
+    /// R11 if the log up to there says something else of a lease.
+    pub fn found(&self, index: u64, query: &Query, found: &Found) -> Verdict {
+        let (Query::Lease(scope), Found::Lease(held)) = (query, found) else { return Ok(()) };
+        let is_held = self.leases.is_held(scope, index);
+        ensure(*held == is_held, "R11", || {
+            format!("a query at {index} finds {scope} held: {held}, and in the log it is {is_held}")
+        })
+    }
+
+    /// A member has applied the log up to an index, and this is its state.
+    ///
+    /// # Errors
+    /// R5 if it is not what the log comes to.
+    pub fn applied(&self, index: u64, state: &[u8]) -> Verdict {
+        let is_so = self.states.len() == 1 || self.is_state(index, state);
+        ensure(is_so, "R5", || format!("a state at {index} is not what the log comes to"))
+    }
+
     /// A member says that a snapshot of these bytes is the state at its boundary.
     ///
     /// # Errors
     /// R12 if it is not.
-    pub fn snapshot<H: Hosted>(
-        &mut self,
-        snapshot: &Snapshot,
-        bytes: &[u8],
-        entries: &[(EntryId, H::Entry)],
-    ) -> Verdict {
-        let boundary = snapshot.boundary.index.number();
-        if boundary <= self.behind.at {
-            return Ok(()); // Its digest is compared with that of the one that was checked.
-        }
-        let due = entries.get(self.behind.at as usize..boundary as usize).unwrap_or(&[]);
-        for (id, entry) in due {
-            let Some(entry) = H::body(entry) else { return Ok(()) };
-            self.behind.take(*id, entry);
-        }
-        let mut state = Bytes::default();
-        // It has room for everything.
-        let _ = self.behind.vault.snapshot(&mut state);
-        ensure(self.behind.at == boundary && bytes.ends_with(&state.0), "R12", || {
+    pub fn snapshot(&self, snapshot: &Snapshot, bytes: &[u8]) -> Verdict {
+        let index = snapshot.boundary.index.number();
+        let size = self.states.get(index as usize).map_or(usize::MAX, |(size, _)| *size);
+        // The position and the sessions stand before the state.
+        let state = bytes.len().checked_sub(size).and_then(|start| bytes.get(start..));
+        let is_so = state.is_some_and(|state| self.is_state(index, state));
+        ensure(self.states.len() == 1 || is_so, "R12", || {
             format!("the snapshot at {} is not what the log comes to", snapshot.boundary)
         })
     }
+
+    fn is_state(&self, index: u64, state: &[u8]) -> bool {
+        self.states.get(index as usize) == Some(&(state.len(), fold(0, &state)))
+    }
+}
+
+/// A state as its number of bytes and their fold.
+fn named(vault: &Vault) -> (usize, u64) {
+    let mut state = Bytes::default();
+    // It has room for everything.
+    let _ = vault.snapshot(&mut state);
+    (state.0.len(), fold(0, &&state.0[..]))
 }

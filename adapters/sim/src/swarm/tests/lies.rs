@@ -6,7 +6,7 @@ use super::super::options::Options;
 use super::super::oracle::Verdict;
 use super::super::run::{same, shrink_hosted};
 use super::super::schedule::Schedule;
-use super::super::store::Kept;
+use super::super::store::{Kept, Task, Trouble};
 use super::super::vault::{Found, Response, Vault};
 use super::liar::Lie;
 use super::{Bad, BadReplica, Truth, assert_caught, calm, plan, report};
@@ -213,6 +213,29 @@ fn a_member_that_forgets_is_caught_when_it_comes_back() {
     assert!(lost.oracle == "D1" && lost.what.contains("cannot go on"), "{lost}");
 }
 
+#[test]
+fn a_sound_disk_that_is_refused_is_caught_and_a_rotten_one_is_not() {
+    let back = |rots: bool| {
+        let mut schedule = Schedule::<Bad<Truth>>::new(1, calm());
+        schedule.run(u64::MAX, 1_000, |world| !world.members[0].store.tasks.is_empty())?;
+        let store = &mut schedule.world.members[0].store;
+        let Some(Task::Write { record, .. }) = store.tasks.front_mut() else {
+            panic!("there is something to write");
+        };
+        *record = vec![0xff; 3];
+        schedule.act(Act::Disk(0, u8::MAX, Trouble::None), None, 0)?;
+        schedule.act(Act::Mark(0), None, 0)?;
+        schedule.act(Act::Crash(0, Kept::All), None, 0)?;
+        for seed in 0..if rots { 20 } else { 0 } {
+            schedule.act(Act::Rot(0, seed), None, 0)?;
+        }
+        schedule.act(Act::Start(0), None, 0)
+    };
+    let violation = back(false).expect_err("nothing has happened to it");
+    assert!(violation.oracle == "D1" && violation.what.contains("is sound"), "{violation}");
+    assert_eq!(back(true), Ok(()));
+}
+
 /// It stores less of a snapshot than there is.
 #[derive(Debug, Default)]
 struct Careless;
@@ -265,6 +288,26 @@ impl Lie for Blank {
 fn a_replica_that_reads_what_was_overwritten_is_caught() {
     let options = Options { leasing: 0, keys: 1, ..calm() };
     assert_caught::<BadReplica<Blank>>(options, "L", "no order explains");
+}
+
+/// Nobody holds anything: so it says.
+#[derive(Debug, Default)]
+struct Denying;
+
+impl Lie for Denying {
+    fn find(honest: Found) -> Found {
+        match honest {
+            Found::Lease(_) => Found::Lease(false),
+            other => other,
+        }
+    }
+}
+
+#[test]
+fn a_replica_that_denies_a_lease_is_caught() {
+    let options = Options { leasing: 100, ..calm() };
+    assert_eq!(report::<BadReplica<Truth>>(options.clone()).violation, None);
+    assert_caught::<BadReplica<Denying>>(options, "R11", "held: false, and in the log it is true");
 }
 
 #[test]

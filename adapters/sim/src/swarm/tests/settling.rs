@@ -174,6 +174,43 @@ fn a_leader_that_leaves_without_a_cause_is_caught() {
     assert_caught::<Bad<Weary>>(calm(), "V4", "elections without a fault");
 }
 
+/// It steps down for a moment and comes to lead again: the others never ask for votes.
+#[derive(Debug, Default)]
+struct Fickle {
+    ticks: u64,
+    heard: u64,
+}
+
+impl Lie for Fickle {
+    fn step<H: Hosted>(
+        &mut self,
+        machine: &mut H,
+        now: Now,
+        input: Input<'_, H>,
+        said: &mut Said,
+    ) -> Result<(), Refused> {
+        self.heard += u64::from(matches!(input, Input::Message { .. }));
+        match input {
+            Input::Tick if machine.raft().leads() => {
+                self.ticks += 1;
+                let input = if self.ticks == ENOUGH { Input::StepDown } else { input };
+                machine.step(now, input, said)
+            }
+            Input::Tick if self.ticks == 0 && self.heard > 100 => {
+                machine.step(now, input, said)?;
+                unsaid(said, |message| matches!(message, Message::PreVote { .. }));
+                Ok(())
+            }
+            input => machine.step(now, input, said),
+        }
+    }
+}
+
+#[test]
+fn a_leader_that_leaves_and_comes_back_is_caught() {
+    assert_caught::<Bad<Fickle>>(calm(), "V4", "1 elections without a fault");
+}
+
 /// It says everything eight times.
 #[derive(Debug, Default)]
 struct Stormy;

@@ -3,7 +3,7 @@
 use super::super::Glance;
 use super::assert_breaks;
 use super::stage::{Stage, append, base, entry, matched, run, send, snapshot};
-use quorate::id::{Slot, Term};
+use quorate::id::{Index, Slot, Term};
 use quorate::raft::{Input, Message, Read, Write};
 use quorate::replica::Output;
 
@@ -40,6 +40,13 @@ fn two_leaders_in_one_term_are_seen() {
 }
 
 #[test]
+fn a_leader_by_a_minority_of_votes_is_seen() {
+    let mut stage = Stage::new();
+    stage.usurp(2);
+    assert_breaks(stage.ring(2), "R1", "n2 leads term 1 by 1 votes");
+}
+
+#[test]
 fn a_leader_that_overwrites_its_log_is_seen() {
     let mut stage = Stage::led();
     let receipt = stage.receipt.expect("it has written");
@@ -52,6 +59,7 @@ fn a_leader_without_a_committed_entry_is_seen() {
     let mut stage = Stage::led_without_n2();
     stage.hears(2, 0, stale(1)).unwrap();
     stage.usurp(2);
+    stage.bribe(1, 2, 2);
     assert_breaks(stage.ring(2), "R4", "leads term 2 without the committed entry 4");
 }
 
@@ -59,6 +67,7 @@ fn a_leader_without_a_committed_entry_is_seen() {
 fn a_leader_that_commits_alone_is_seen() {
     let mut stage = Stage::new();
     stage.usurp(2);
+    stage.bribe(1, 2, 1);
     assert_breaks(stage.ring(2), "R7", "1 members hold");
 }
 
@@ -95,6 +104,34 @@ fn a_commit_that_is_counted_on_an_entry_of_an_older_term_is_seen() {
 }
 
 #[test]
+fn a_leader_that_counts_what_another_has_committed_is_seen() {
+    let mut stage = Stage::led();
+    stage.apart = Some(0);
+    stage.tell(0, Input::Propose { count: 1 }).unwrap();
+    stage.hears(1, 0, append(1, entry(1, 4), (1, 1), 4)).unwrap();
+    stage.hears(0, 1, matched(1, 5)).unwrap();
+    assert_eq!(stage.books.last_committed(), 5, "and n1 does not know");
+    let follower = stage.puppets[1].raft.clone();
+    stage.slow = Some(1);
+    stage.ring(1).unwrap();
+    stage.persist(1).unwrap();
+    stage.step(1, Input::Message { from: Slot::new(2), message: grant(2) });
+    let before = Glance::at(&stage.puppets[1]);
+    assert_eq!(before.reign(), Some(Term::new(2)));
+    // In the term in which it led, it calls the other leader's entry committed.
+    stage.puppets[1].raft = follower;
+    stage.puppets[1].is_stuck = true;
+    let message = append(2, entry(1, 5), (2, 0), 5);
+    stage.step(1, Input::Message { from: Slot::new(2), message });
+    let after = &stage.puppets[1].raft;
+    assert_eq!(
+        (before.commit().number(), after.commit().number(), after.term().number()),
+        (4, 5, 2)
+    );
+    assert_breaks(stage.judge(1, before, &[]), "R7", "n1 commits 5 of Some(Term(1)) by counting");
+}
+
+#[test]
 fn a_second_vote_in_a_term_is_seen() {
     let mut stage = Stage::led();
     assert_eq!(stage.says(1, send(0, grant(1))), Ok(()), "it said so before");
@@ -116,6 +153,19 @@ fn a_vote_in_a_term_that_is_over_is_seen() {
     let mut stage = Stage::led();
     stage.elect(1);
     assert_breaks(stage.says(2, send(0, grant(1))), "R8", "n2 votes for n0");
+}
+
+#[test]
+fn a_conflict_in_a_term_that_is_over_is_seen() {
+    let conflict = |term| {
+        let (term, index) = (Term::new(term), Index::new(4));
+        send(0, Message::Conflict { term, rejected: index, hint: entry(0, 0), round: 1 })
+    };
+    let mut stage = Stage::led();
+    assert_eq!(stage.says(2, conflict(1)), Ok(()));
+    stage.elect(1);
+    assert_eq!(stage.says(2, conflict(2)), Ok(()));
+    assert_breaks(stage.says(2, conflict(1)), "R8", "n2 answers in 1 after it spoke in 2");
 }
 
 #[test]
@@ -144,8 +194,9 @@ fn an_acknowledgement_of_another_entry_than_the_leaders_is_seen() {
     stage.tell(0, Input::Propose { count: 1 }).unwrap();
     stage.hears(1, 0, append(1, entry(1, 4), (1, 1), 4)).unwrap();
     stage.hears(2, 0, append(1, entry(0, 0), (1, 4), 4)).unwrap();
-    // n2 leads term 2 by its own vote, and has 5@2 where n1 has 5@1.
+    // n2 leads term 2 and has 5@2 where n1 has 5@1.
     stage.usurp(2);
+    stage.bribe(0, 2, 2);
     stage.slow = Some(2);
     stage.ring(2).unwrap();
     stage.persist(2).unwrap();

@@ -13,6 +13,9 @@ use quorate::time::Span;
 /// When the first grant ends, in milliseconds: it is made at a thousand, for a thousand.
 const END: u64 = 2_000;
 
+/// How many leases there can be at a time.
+const ROOM: usize = 2;
+
 const fn token(index: u64) -> Token {
     Token::new(Index::new(index))
 }
@@ -30,7 +33,7 @@ struct Told {
 impl Told {
     /// Entry 1 grants the scope until [`END`].
     fn granted() -> Self {
-        let mut told = Self { leases: Leases::default(), index: 0 };
+        let mut told = Self { leases: Leases::new(ROOM), index: 0 };
         told.acquired(1_000, 1_000, END).expect("it is free");
         told
     }
@@ -47,8 +50,32 @@ impl Told {
     }
 
     fn acquire(&self) -> lease::Command {
-        let (scope, holder) = (name("scope"), name("holder"));
+        self.acquire_of("scope")
+    }
+
+    fn acquire_of(&self, scope: &str) -> lease::Command {
+        let (scope, holder) = (name(scope), name("holder"));
         lease::Command::Acquire { scope, holder, duration: Span::millis(1_000) }
+    }
+
+    /// Another scope is granted for a second.
+    fn other_granted(&mut self, at: u64, scope: &str) -> Verdict {
+        let (token, duration) = (token(self.index + 1), Span::millis(1_000));
+        let expires_at = Stamp::at_millis(at + 1_000);
+        self.says(
+            at,
+            self.acquire_of(scope),
+            lease::Response::Granted { token, duration, expires_at },
+        )
+    }
+
+    fn not_released(&mut self, at: u64, of: u64) -> Verdict {
+        let (scope, token) = (name("scope"), token(of));
+        self.says(at, lease::Command::Release { scope, token }, lease::Response::NotHeld)
+    }
+
+    fn swept(&mut self, at: u64, count: u32) -> Verdict {
+        self.says(at, lease::Command::Expire, lease::Response::Swept { count })
     }
 
     /// The scope is granted; the token is the entry's place.
@@ -92,7 +119,7 @@ fn a_grant_while_somebody_holds_the_scope_is_seen() {
     let free = END + LEASES.guard.as_millis();
     assert_breaks(Told::granted().acquired(1_500, 1_000, 9_000), "LS1", "is granted at");
     assert_breaks(Told::granted().acquired(free - 1, 1_000, 9_000), "LS1", "is granted at");
-    assert_eq!(Told::granted().acquired(free, 1_000, 9_000), Ok(()));
+    assert_eq!(Told::granted().acquired(free, 1_000, free + 1_000), Ok(()));
 }
 
 #[test]
@@ -110,14 +137,87 @@ fn a_release_by_somebody_else_is_seen() {
 
 #[test]
 fn a_grant_that_ends_before_its_duration_is_over_is_seen() {
-    let mut told = Told { leases: Leases::default(), index: 0 };
+    let mut told = Told { leases: Leases::new(ROOM), index: 0 };
     assert_breaks(told.acquired(1_000, 1_000, END - 1), "LS1", "is granted for");
     assert_breaks(Told::granted().renewed(1_500, 1, 2_499), "LS1", "is renewed for");
 }
 
 #[test]
+fn a_grant_that_ends_after_its_duration_is_over_is_seen() {
+    let nothing = || Told { leases: Leases::new(ROOM), index: 0 };
+    assert_eq!(nothing().acquired(1_000, 1_000, END), Ok(()));
+    assert_breaks(nothing().acquired(1_000, 1_000, END + 1), "LS1", "is granted for");
+    assert_breaks(nothing().acquired(1_000, 1_001, END + 1), "LS1", "is granted for");
+    assert_eq!(Told::granted().renewed(1_500, 1, 2_500), Ok(()));
+    assert_breaks(Told::granted().renewed(1_500, 1, 2_501), "LS1", "is renewed for");
+}
+
+#[test]
+fn a_release_of_what_was_released_or_cleared_away_is_seen() {
+    let mut told = Told::granted();
+    told.released(1_500, 1).unwrap();
+    assert_eq!(told.not_released(1_500, 1), Ok(()));
+    assert_breaks(told.released(1_500, 1), "LS1", "is released with 1");
+    let mut told = Told::granted();
+    let free = END + LEASES.guard.as_millis();
+    told.swept(free, 1).unwrap();
+    assert_eq!(told.not_released(free, 1), Ok(()));
+    assert_breaks(told.released(free, 1), "LS1", "is released with 1");
+}
+
+#[test]
+fn a_refusal_to_release_what_is_there_is_seen() {
+    assert_breaks(Told::granted().not_released(1_500, 1), "LS1", "cannot be released");
+    assert_breaks(Told::granted().not_released(END, 1), "LS1", "cannot be released");
+    assert_eq!(Told::granted().not_released(1_500, 7), Ok(()));
+}
+
+#[test]
+fn a_refusal_as_just_run_out_of_what_is_held_or_free_is_seen() {
+    let free = END + LEASES.guard.as_millis();
+    let refused = |mut told: Told, at: u64, free_at: u64| {
+        let free_at = Stamp::at_millis(free_at);
+        told.says(at, told.acquire(), lease::Response::Expired { free_at })
+    };
+    assert_eq!(refused(Told::granted(), END, free), Ok(()));
+    assert_eq!(refused(Told::granted(), free - 1, free), Ok(()));
+    assert_breaks(refused(Told::granted(), END - 1, free), "LS1", "is not free until");
+    assert_breaks(refused(Told::granted(), free, free), "LS1", "is not free until");
+    assert_breaks(refused(Told::granted(), END, free + 1), "LS1", "is not free until");
+    let mut told = Told::granted();
+    told.released(END, 1).unwrap();
+    assert_breaks(refused(told, END, free), "LS1", "is not free until");
+}
+
+#[test]
+fn a_refusal_for_lack_of_room_where_there_is_some_is_seen() {
+    let refused = |told: &Told, scope: &str| {
+        let mut told = Told { leases: told.leases.clone(), index: told.index };
+        told.says(1_500, told.acquire_of(scope), lease::Response::Full)
+    };
+    let mut told = Told::granted();
+    assert_breaks(refused(&told, "third"), "LS1", "for lack of room");
+    told.other_granted(1_000, "second").unwrap();
+    assert_eq!(refused(&told, "third"), Ok(()));
+    assert_breaks(refused(&told, "scope"), "LS1", "for lack of room");
+    told.released(1_500, 1).unwrap();
+    assert_breaks(refused(&told, "third"), "LS1", "for lack of room");
+}
+
+#[test]
+fn a_sweep_that_takes_more_or_fewer_than_have_run_out_is_seen() {
+    let free = END + LEASES.guard.as_millis();
+    assert_eq!(Told::granted().swept(free - 1, 0), Ok(()));
+    assert_breaks(Told::granted().swept(free - 1, 1), "LS1", "1 are cleared away");
+    assert_breaks(Told::granted().swept(free, 0), "LS1", "of 1 that have run out");
+    let mut told = Told::granted();
+    assert_eq!(told.swept(free, 1), Ok(()));
+    assert_breaks(told.swept(free, 1), "LS1", "of 0 that have run out");
+}
+
+#[test]
 fn a_renewal_at_or_after_the_end_is_seen() {
-    assert_eq!(Told::granted().renewed(END - 1, 1, 9_000), Ok(()));
+    assert_eq!(Told::granted().renewed(END - 1, 1, END + 999), Ok(()));
     assert_breaks(Told::granted().renewed(END, 1, 9_000), "LS1", "is renewed with 1");
     assert_breaks(Told::granted().renewed(1_500, 7, 9_000), "LS1", "is renewed with 7");
     let mut told = Told::granted();
@@ -153,9 +253,27 @@ fn a_new_leader_gives_holders_grace_and_no_more_than_that() {
     };
     assert_breaks(changed().acquired(END + guard, 1_000, 9_000), "LS1", "is granted at");
     let end = END - 1 + grace;
-    assert_eq!(changed().acquired(end + guard, 1_000, 9_000), Ok(()));
-    assert_eq!(changed().renewed(end - 1, 1, 9_000), Ok(()));
+    assert_eq!(changed().acquired(end + guard, 1_000, end + guard + 1_000), Ok(()));
+    assert_eq!(changed().renewed(end - 1, 1, end + 999), Ok(()));
     assert_breaks(changed().renewed(end, 1, 9_000), "LS1", "is renewed with 1");
+}
+
+#[test]
+fn who_held_what_is_known_of_every_entry() {
+    let mut told = Told::granted();
+    told.other_granted(END - 1, "second").unwrap();
+    told.other_granted(END, "third").unwrap();
+    told.says(
+        END,
+        lease::Command::Release { scope: name("second"), token: token(2) },
+        lease::Response::Released,
+    )
+    .unwrap();
+    let held = |scope: &str| [0, 1, 2, 3, 4, 9].map(|at| told.leases.is_held(&name(scope), at));
+    assert_eq!(held("scope"), [false, true, true, false, false, false], "it runs out");
+    assert_eq!(held("second"), [false, false, true, true, false, false], "it is released");
+    assert_eq!(held("third"), [false, false, false, true, true, true]);
+    assert_eq!(held("fourth"), [false; 6]);
 }
 
 #[test]

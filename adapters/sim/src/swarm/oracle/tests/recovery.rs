@@ -78,7 +78,44 @@ fn a_snapshot_keeps_the_log_above_it_and_is_of_something_that_was_made() {
     };
     assert_eq!(back(&[BALLOT, run(1, 1, 4)], entry(1, 3)), Ok(()));
     assert_breaks(back(&[BALLOT, run(1, 1, 3)], entry(1, 3)), "D1", "durable was");
-    assert_breaks(back(&[BALLOT], entry(9, 3)), "D1", "made by nobody");
+    assert_breaks(back(&[BALLOT], entry(9, 3)), "D1", "not committed");
+}
+
+#[test]
+fn a_snapshot_of_what_is_not_committed_that_comes_back_is_seen() {
+    let mut stage = Stage::led();
+    stage.apart = Some(0);
+    stage.tell(0, Input::Propose { count: 1 }).unwrap();
+    let back = stage.comes_back(1, (Some(snapshot(entry(1, 5))), &[BALLOT]), &[]);
+    assert_breaks(back, "D1", "came back above 5@1, which is not committed");
+}
+
+#[test]
+fn a_durable_snapshot_that_is_lost_is_seen_even_if_the_log_can_do_without() {
+    let back = |found| {
+        let mut stage = Stage::led();
+        stage.books.durable(1, &Change::Snapshot(3));
+        stage.comes_back(1, (found, &[BALLOT, run(1, 1, 4)]), &[])
+    };
+    assert_eq!(back(Some(snapshot(entry(1, 3)))), Ok(()));
+    assert_eq!(back(Some(snapshot(entry(1, 4)))), Ok(()), "a newer one takes its place");
+    assert_breaks(back(Some(snapshot(entry(1, 2)))), "D1", "durable was");
+    assert_breaks(back(None), "D1", "durable was");
+}
+
+#[test]
+fn a_snapshot_beyond_the_log_is_no_excuse_for_another_ballot() {
+    let back = |term, vote| {
+        let mut stage = Stage::led_without_n2();
+        let ballot = Write::Ballot { term: Term::new(1), vote: Some(Slot::new(0)) };
+        stage.books.durable(2, &Change::Ballot(Term::new(1), Some(Slot::new(0))));
+        let other = Write::Ballot { term: Term::new(term), vote };
+        stage.comes_back(2, (Some(snapshot(entry(1, 4))), &[ballot, other]), &[])
+    };
+    assert_eq!(back(1, Some(Slot::new(0))), Ok(()));
+    assert_breaks(back(1, Some(Slot::new(2))), "D1", "with vote Some");
+    assert_breaks(back(1, None), "D1", "with vote None");
+    assert_breaks(back(2, None), "D1", "came back in 2");
 }
 
 #[test]

@@ -280,6 +280,14 @@ impl Stage {
         self.tell(slot, Input::Tick).expect("it only looks at the clock");
     }
 
+    /// A member gives its vote in a term, as far as the books can tell: it is on its disk.
+    pub(super) fn bribe(&mut self, slot: usize, candidate: u8, term: u64) {
+        let (term, vote) = (Term::new(term), Some(Slot::new(candidate)));
+        self.books.durable(slot, &Change::Ballot(term, vote));
+        let grants = send(candidate, Message::VoteReply { term, granted: true });
+        self.says(slot, grants).expect("it has not voted yet");
+    }
+
     /// A member comes back from this on its disk, and not from what was there.
     pub(super) fn comes_back(
         &mut self,

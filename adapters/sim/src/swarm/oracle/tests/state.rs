@@ -94,7 +94,7 @@ fn a_snapshot_that_is_not_what_the_log_comes_to_is_seen() {
     let says = |last: u64, bytes: &[u8]| {
         let boundary = EntryId::new(Term::new(1), Index::new(last));
         let snapshot = Snapshot { boundary, size: bytes.len() as u32, digest: 1 };
-        Reference::new(BOARD).snapshot::<Replica<Vault>>(&snapshot, bytes, &log)
+        after(&log).snapshot(&snapshot, bytes)
     };
     let all = stored(&[Command::Write(0, 6)]);
     assert_eq!(says(3, &all), Ok(()));
@@ -102,4 +102,29 @@ fn a_snapshot_that_is_not_what_the_log_comes_to_is_seen() {
     assert_breaks(says(3, &stored(&[Command::Write(0, 5)])), "R12", "the snapshot at 3@1");
     assert_breaks(says(3, &stored(&[])), "R12", "the snapshot at 3@1");
     assert_breaks(says(4, &all), "R12", "the snapshot at 4@1");
+}
+
+#[test]
+fn a_snapshot_behind_one_that_was_checked_is_checked_too() {
+    let reference = after(&log(&[open(), cas(1, 0, 5), cas(2, 5, 6)]));
+    let says = |last: u64, value: u64| {
+        let bytes = stored(&[Command::Write(0, value)]);
+        let boundary = EntryId::new(Term::new(1), Index::new(last));
+        let snapshot = Snapshot { boundary, size: bytes.len() as u32, digest: last };
+        reference.snapshot(&snapshot, &bytes)
+    };
+    assert_eq!((says(3, 6), says(2, 5)), (Ok(()), Ok(())));
+    assert_breaks(says(2, 6), "R12", "the snapshot at 2@1");
+}
+
+#[test]
+fn a_state_that_is_not_what_the_log_comes_to_is_seen() {
+    let reference = after(&log(&[open(), cas(1, 0, 5), cas(2, 5, 6)]));
+    let state = |value| {
+        let prefix = b"position and sessions".len();
+        stored(&[Command::Write(0, value)]).split_off(prefix)
+    };
+    assert_eq!(reference.applied(3, &state(6)), Ok(()));
+    assert_breaks(reference.applied(2, &state(6)), "R5", "a state at 2");
+    assert_breaks(reference.applied(3, &state(5)), "R5", "a state at 3");
 }
