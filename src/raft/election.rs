@@ -5,7 +5,8 @@
 //! says it, and is adopted, or a member with the longest log and an old term would canvass in vain
 //! for ever (openraft#1796, etcd#8243).
 
-use super::replication::{Following, Leadership};
+use super::follower::Following;
+use super::leadership::Leadership;
 use super::{Message, Output, Raft, Role};
 use crate::event::{Event, Ignored, SteppedDown};
 use crate::id::{EntryId, Members, Slot, Term};

@@ -11,19 +11,20 @@
 //! |---|---|
 //! | a vote looks at log, term and the promise to a live leader, never at role or configuration | `election::on_vote` |
 //! | a candidate counts itself, and asks, only when its ballot is on disk | `election::promote`, `tell` |
-//! | entries are cut only where another leader's entry really differs, never at or below commit | `replication::on_append` |
-//! | an acknowledgement names what matched *and* is on disk, and waits for the ballot | `replication::tell_ack` |
+//! | entries are cut only where another leader's entry really differs, never at or below commit | `follower::on_append` |
+//! | an acknowledgement names what matched *and* is on disk, and waits for the ballot | `follower::tell_ack` |
 //! | a leader commits by counting only entries of its own term (3.6.2) | `replication::advance_commit` |
 //! | a commit is told up to what is on this disk, and waits for the ballot | `settle` |
 //! | a read waits for a round that began after it, and for an entry of this term (6.4) | `read` |
+//! | a configuration is appended after an entry of this term, and after every earlier one, is committed | `change` |
 //! | a snapshot is installed by followers only, and only if the log contradicts it | `snapshot` |
-//!
-//! Members are fixed in this version.
 
 mod change;
 pub mod configuration;
 pub mod durability;
 mod election;
+mod follower;
+mod leadership;
 mod log;
 mod message;
 mod read;
@@ -46,7 +47,8 @@ use crate::rng::Rng;
 use crate::time::{Instant, Now, Span};
 use core::fmt;
 use durability::Disk;
-use replication::{Following, Leadership};
+use follower::Following;
+use leadership::Leadership;
 
 /// How a member is set up.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -1,0 +1,193 @@
+//! What a leader knows of its followers, and its rounds.
+//!
+//! What is in flight to a follower is the stretch between what it has acknowledged and what is to be sent
+//! next: no table holds it. A leader numbers rounds; a follower answers each new one at once, and a round
+//! that a quorum has answered confirms the leader for everything asked before it began (6.4).
+
+use super::transfer::Transfer;
+use super::{Config, Configuration};
+use crate::bounded::List;
+use crate::id::{EntryId, Index, Members, Slot};
+use crate::limits;
+use crate::time::{Instant, Span};
+
+/// What a leader knows of one follower.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Progress {
+    /// Up to where it has acknowledged, and the round it had heard when it did.
+    pub(super) matched: Index,
+    pub(super) matched_in: u64,
+    /// What to send next.
+    pub(super) next: Index,
+    /// Where its log parts from the leader's is not known: one message at a time.
+    pub(super) probing: bool,
+    /// The probe is under way.
+    pub(super) waiting: bool,
+    /// The newest commit and round that it was sent.
+    pub(super) commit_sent: Index,
+    pub(super) round_sent: u64,
+    /// The newest round it has answered, and when.
+    pub(super) round_heard: u64,
+    pub(super) heard: Instant,
+    /// It is being sent a snapshot.
+    pub(super) sending: Option<super::snapshot::Sending>,
+}
+
+/// What only a leader has.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Leadership {
+    barrier: EntryId,
+    next_heartbeat: Instant,
+    /// The newest round sent, the newest asked for, the newest a read waits for, the newest told.
+    pub(super) round: u64,
+    round_asked: u64,
+    round_read: u64,
+    round_told: u64,
+    /// Leadership is being handed over.
+    pub(super) transfer: Option<Transfer>,
+    /// By slot; those of slots that are no peers are never looked at.
+    pub(super) peers: List<Progress, { limits::MOST.members }>,
+}
+
+impl Leadership {
+    pub(super) fn new(config: &Config, now: Instant, members: Members, barrier: EntryId) -> Self {
+        let mut leading = Self {
+            barrier,
+            next_heartbeat: now.after(config.heartbeat),
+            round: 0,
+            round_asked: 0,
+            round_read: 0,
+            round_told: 0,
+            transfer: None,
+            peers: List::new(),
+        };
+        leading.welcome(members, now, barrier.index);
+        leading
+    }
+
+    /// Knows nothing yet of these members' logs, whatever it knew of who had their slots before.
+    pub(super) fn welcome(&mut self, members: Members, now: Instant, next: Index) {
+        let unknown = || Progress {
+            matched: Index::ZERO,
+            matched_in: 0,
+            next,
+            probing: true,
+            waiting: false,
+            commit_sent: Index::ZERO,
+            round_sent: 0,
+            round_heard: 0,
+            heard: now,
+            sending: None,
+        };
+        for slot in members.iter() {
+            while self.peers.len() <= slot.position() && self.peers.push(unknown()).is_ok() {}
+            if let Some(peer) = self.peers.get_mut(slot.position()) {
+                *peer = unknown();
+            }
+        }
+    }
+
+    pub(super) const fn barrier(&self) -> EntryId {
+        self.barrier
+    }
+
+    /// When a heartbeat is due, or a transfer has been in vain.
+    pub(super) fn next_deadline(&self) -> Instant {
+        let transfer = self.transfer.map_or(self.next_heartbeat, |transfer| transfer.until());
+        self.next_heartbeat.min(transfer)
+    }
+
+    /// Up to where a follower is known to hold the log.
+    pub(super) fn matched(&self, slot: Slot) -> Index {
+        self.peers.get(slot.position()).map_or(Index::ZERO, |peer| peer.matched)
+    }
+
+    /// Takes all followers as heard at `now`, and the heartbeat as just sent.
+    pub(super) fn begin_at(&mut self, now: Instant, heartbeat: Span) {
+        self.next_heartbeat = now.after(heartbeat);
+        self.peers.iter_mut().for_each(|peer| peer.heard = now);
+    }
+
+    /// Begins a round if a heartbeat is due; what was sent and not answered may go out again.
+    pub(super) fn beat(&mut self, now: Instant, heartbeat: Span) {
+        if now < self.next_heartbeat {
+            return;
+        }
+        self.next_heartbeat = now.after(heartbeat);
+        self.round = self.round.saturating_add(1).max(self.round_asked);
+        self.round_asked = self.round;
+        self.transfer.iter_mut().for_each(|transfer| transfer.told = false);
+        for sending in self.peers.iter_mut().filter_map(|peer| peer.sending.as_mut()) {
+            sending.resend();
+        }
+    }
+
+    /// Names the round that a read arriving now must wait for: the next to begin.
+    pub(super) fn join_round(&mut self, configuration: &Configuration, me: Slot) -> u64 {
+        self.round_asked = self.round.saturating_add(1);
+        if self.round_read <= self.round_told {
+            self.round_told = self.round; // No read waits for any round up to this one.
+        }
+        self.round_read = self.round_asked;
+        self.begin_round(configuration, me);
+        self.round_read
+    }
+
+    /// Begins the round that was asked for, unless one is under way.
+    pub(super) fn begin_round(&mut self, configuration: &Configuration, me: Slot) {
+        if self.round_asked > self.round && self.round_confirmed(configuration, me) >= self.round {
+            self.round = self.round_asked;
+        }
+    }
+
+    fn round_confirmed(&self, configuration: &Configuration, me: Slot) -> u64 {
+        let heard = |slot: Slot| match self.peers.get(slot.position()) {
+            Some(peer) if slot != me => peer.round_heard,
+            _ => self.round,
+        };
+        configuration.reached(heard).unwrap_or(0)
+    }
+
+    /// The newest round that a quorum has answered, if a read waits for it and was not told.
+    pub(super) fn confirmed_reads(
+        &mut self,
+        configuration: &Configuration,
+        me: Slot,
+    ) -> Option<u64> {
+        if self.round_read <= self.round_told {
+            return None;
+        }
+        let confirmed = self.round_confirmed(configuration, me);
+        let news = confirmed > self.round_told;
+        self.round_told = self.round_told.max(confirmed);
+        news.then_some(confirmed)
+    }
+
+    /// Whether a follower heard within `timeout` is being sent a snapshot.
+    pub(super) fn is_sending(&self, now: Instant, timeout: Span) -> bool {
+        self.peers.iter().any(|peer| peer.sending.is_some() && now.since(peer.heard) < timeout)
+    }
+
+    /// Since when a quorum, this member included, has been heard without a break.
+    pub(super) fn quorum_heard(
+        &self,
+        configuration: &Configuration,
+        me: Slot,
+        now: Instant,
+    ) -> Instant {
+        let heard = |slot: Slot| match self.peers.get(slot.position()) {
+            Some(peer) if slot != me => peer.heard,
+            _ => now,
+        };
+        configuration.reached(heard).unwrap_or(Instant::ORIGIN)
+    }
+}
+
+impl Progress {
+    /// A follower says how much of a snapshot it holds.
+    pub(super) fn received(&mut self, digest: u64, received: u32) {
+        if let Some(sending) = &mut self.sending {
+            sending.received(digest, received);
+        }
+    }
+}
