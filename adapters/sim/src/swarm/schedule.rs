@@ -41,6 +41,8 @@ pub(super) enum Due {
     Fault(u8),
     Mend(u32),
     Unreachable(u8, u8),
+    /// Somebody who is no client asks a member for a read, or proposes so many commands.
+    Asked(u8, u8),
 }
 
 /// When something is due: the earliest first, and of two at once the one that was planned first.
@@ -293,15 +295,21 @@ impl<H: Hosted> Schedule<H> {
             Due::Fault(kind) => self.fault(kind),
             Due::Mend(place) => self.mend(place),
             Due::Unreachable(lane, node) => self.act(Act::Unreachable(lane, node), None, lane),
+            Due::Asked(slot, 0) => self.act(Act::Read(slot), None, slot),
+            Due::Asked(slot, count) => self.act(Act::Propose(slot, count), None, slot),
         }
     }
 
-    /// Whoever has slept long enough finds everything that was due meanwhile.
+    /// Whoever has slept long enough finds everything that was due meanwhile. Which of those who
+    /// talk to it is heard first nobody can tell.
     pub(super) fn wake(&mut self, lane: usize) {
         if self.asleep[lane] > self.now {
             return;
         }
-        for (of, due) in std::mem::take(&mut self.slept) {
+        let mut slept = std::mem::take(&mut self.slept);
+        let first = self.pick(self.lanes() + 1);
+        slept.sort_by_key(|(_, due)| self.talker(*due) != Some(first));
+        for (of, due) in slept {
             if of == lane {
                 self.push(self.now, due);
                 if let Due::Tick(_) = due {
@@ -323,6 +331,17 @@ impl<H: Hosted> Schedule<H> {
         }
     }
 
+    /// Who talks to somebody when this happens: a lane, or one beyond all lanes for who has none.
+    fn talker(&self, due: Due) -> Option<usize> {
+        match due {
+            Due::Packet(place) => {
+                self.flights.get(place as usize)?.as_ref().map(|packet| usize::from(packet.from))
+            }
+            Due::Asked(..) => Some(self.lanes()),
+            _ => None,
+        }
+    }
+
     fn lane_of(&self, due: Due) -> Option<usize> {
         match due {
             Due::Packet(place) => {
@@ -333,6 +352,7 @@ impl<H: Hosted> Schedule<H> {
             | Due::Disk(lane)
             | Due::Confirm(lane)
             | Due::Mark(lane)
+            | Due::Asked(lane, _)
             | Due::Unreachable(lane, _) => Some(usize::from(lane)),
             Due::Load(load) if !self.world.processes.is_empty() => {
                 Some(self.world.members.len() + usize::from(load))
@@ -609,13 +629,10 @@ impl<H: Hosted> Schedule<H> {
         let members = self.world.members.len();
         let leader = self.world.leader().filter(|_| self.rng.below(16) > 0);
         let slot = leader.unwrap_or_else(|| self.pick(members)) as u8;
-        if self.asleep[usize::from(slot)] > self.now {
-            return Ok(());
-        }
-        let act = match self.rng.below(4) {
-            0 => Act::Read(slot),
-            _ => Act::Propose(slot, 1 + self.rng.below(self.options.batch + 1) as u8),
+        let count = match self.rng.below(4) {
+            0 => 0,
+            _ => 1 + self.rng.below(self.options.batch + 1) as u8,
         };
-        self.act(act, None, slot)
+        self.happen(Due::Asked(slot, count))
     }
 }
