@@ -24,6 +24,13 @@ pub struct Limits {
     pub batch: usize,
     /// Entries sent to one follower and not yet acknowledged.
     pub window: usize,
+    /// Bytes of the entries in one append message; a heavier entry travels alone, and no request may
+    /// be heavier.
+    pub batch_bytes: u64,
+    /// Bytes of entries sent to one follower and not yet acknowledged; one message may go beyond it.
+    pub window_bytes: u64,
+    /// Bytes of a leader's entries that are not committed yet.
+    pub uncommitted_bytes: u64,
     /// Clients whose last answer is remembered.
     pub sessions: usize,
     /// Bytes of a snapshot.
@@ -44,6 +51,9 @@ pub const SERVER: Limits = Limits {
     entries: 65_536,
     batch: 1_024,
     window: 8_192,
+    batch_bytes: 1 << 20,
+    window_bytes: 16 << 20,
+    uncommitted_bytes: 64 << 20,
     sessions: 4_096,
     snapshot: 64 << 20,
     chunk: 256 << 10,
@@ -59,6 +69,9 @@ pub const BOARD: Limits = Limits {
     entries: 64,
     batch: 8,
     window: 32,
+    batch_bytes: 1 << 10,
+    window_bytes: 4 << 10,
+    uncommitted_bytes: 8 << 10,
     sessions: 8,
     snapshot: 4 << 10,
     chunk: 256,
@@ -86,6 +99,9 @@ impl Limits {
                 value
             }
         }
+        const fn clamp_bytes(value: u64, most: u64) -> u64 {
+            if value < most { value } else { most }
+        }
         Self {
             members: clamp(self.members, 1, MOST.members),
             runs: clamp(self.runs, 2, MOST.runs),
@@ -93,6 +109,9 @@ impl Limits {
             entries: clamp(self.entries, 4, MOST.entries),
             batch: clamp(self.batch, 1, MOST.batch),
             window: clamp(self.window, 1, MOST.window),
+            batch_bytes: clamp_bytes(self.batch_bytes, MOST.batch_bytes),
+            window_bytes: clamp_bytes(self.window_bytes, MOST.window_bytes),
+            uncommitted_bytes: clamp_bytes(self.uncommitted_bytes, MOST.uncommitted_bytes),
             sessions: clamp(self.sessions, 1, MOST.sessions),
             snapshot: clamp(self.snapshot, 64, MOST.snapshot),
             chunk: clamp(self.chunk, 1, MOST.chunk),
@@ -118,6 +137,10 @@ pub enum Limit {
     Configurations,
     /// [`Limits::batch`]: more requests at once than an append message carries.
     Batch,
+    /// [`Limits::batch_bytes`]: a request is heavier than what an append message carries.
+    BatchBytes,
+    /// [`Limits::uncommitted_bytes`]: some of what was taken must be committed first.
+    UncommittedBytes,
     /// A client has one request under way, and no more than one.
     Requests,
 }

@@ -8,12 +8,16 @@
 //! different step from the same configuration, and commit both (etcd#12359 and openraft#2051 added it
 //! late).
 //!
+//! Who begins to vote should not hold up commits, so it learns first, and is refused until it lags little
+//! and was sent its last stretch of entries within an election timeout (4.2.1).
+//!
 //! A joint configuration that leaves itself is left by whichever leader finds it committed
 //! (etcd#12136). A leader that no longer votes leads until that is committed, without counting itself,
 //! and then retires: it says so to its followers first, or they could not tell.
 
 use super::{Configuration, Output, Raft, Role};
 use crate::event::SteppedDown;
+use crate::id::{EntryId, Slot};
 use crate::limits::Limit;
 use crate::machine::{Outbox, Refused};
 
@@ -33,11 +37,14 @@ impl Raft {
         if !self.may_change() {
             return Err(Refused::Changing);
         }
-        let is_beyond = |slot: crate::id::Slot| slot.position() >= self.config.limits.members;
+        let is_beyond = |slot: Slot| slot.position() >= self.config.limits.members;
         if configuration.members().iter().any(is_beyond)
             || !self.configuration().leads_to(configuration)
         {
             return Err(Refused::Meaningless);
+        }
+        if let Some(slot) = self.laggard(configuration) {
+            return Err(Refused::Lagging { slot });
         }
         if self.log.changes_up_to(last) >= self.config.limits.configurations {
             return Err(Refused::Full(Limit::Configurations));
@@ -46,6 +53,18 @@ impl Raft {
             return Err(Refused::Full(Limit::Entries));
         }
         Ok(())
+    }
+
+    /// A slot that would begin to vote and could not keep up: commits would wait for it (pd#11236). A
+    /// witness gets no payloads, and so catches up at once.
+    fn laggard(&self, next: &Configuration) -> Option<Slot> {
+        let (lag, last) = (self.config.promotion_lag?, self.log.last().index);
+        let Role::Leader(leading) = &self.role else { return None };
+        let now = self.configuration();
+        let mut new = next.electorate().minus(now.electorate()).minus(next.witnesses()).iter();
+        let is_short = self.log.floor() == EntryId::ZERO && last.number() <= lag;
+        let keeps_up = |slot| now.members().contains(slot) && leading.keeps_up(slot, last, lag);
+        new.find(|&slot| !is_short && !keeps_up(slot))
     }
 
     /// Appends a configuration. `check_change` has made sure that it may.

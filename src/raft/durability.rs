@@ -15,6 +15,7 @@
 use super::{Base, Configuration, Log, Raft};
 use crate::event::Stopped;
 use crate::id::{EntryId, Index, Slot, Term};
+use crate::time::Instant;
 
 /// What a host must make durable, in order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -93,6 +94,8 @@ pub(super) struct Disk {
     written: Index,
     /// The last index confirmed.
     durable: Index,
+    /// When the disk last confirmed something, or was given something after it had confirmed all.
+    heard: Instant,
     base: Standing,
 }
 
@@ -118,6 +121,7 @@ impl Disk {
             cuts: 0,
             written: last,
             durable: last,
+            heard: Instant::ORIGIN,
             base: Standing::Older,
         }
     }
@@ -130,6 +134,11 @@ impl Disk {
     /// Whether the present term and vote are on disk.
     pub(super) const fn has_ballot(&self) -> bool {
         self.ballots_durable == self.ballots
+    }
+
+    /// Whether the ballot, and the whole log up to `last`, are on disk.
+    pub(super) fn has_all(&self, last: Index) -> bool {
+        self.has_ballot() && self.durable >= last
     }
 
     /// The term or the vote has changed.
@@ -151,11 +160,26 @@ impl Disk {
         self.base = Standing::Older;
     }
 
+    /// Since when the disk owes word of a write: `now` if it owes none.
+    pub(super) fn heard(&self, now: Instant) -> Instant {
+        if self.is_idle() { now } else { self.heard }
+    }
+
+    /// Takes the disk as heard at `now`.
+    pub(super) const fn begin_at(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    fn is_idle(&self) -> bool {
+        self.ballots_durable == self.ballots_written && self.durable == self.written
+    }
+
     /// The host says that a write, and all before it, are durable.
-    pub(super) fn confirm(&mut self, receipt: Receipt) {
+    pub(super) fn confirm(&mut self, receipt: Receipt, now: Instant) {
         if receipt.boot != self.boot {
             return;
         }
+        self.heard = now;
         let ballot = receipt.ballot.min(self.ballots_written);
         self.ballots_durable = self.ballots_durable.max(ballot);
         if receipt.cut == self.cuts {
@@ -194,6 +218,7 @@ impl Raft {
     pub(super) fn next_write(&mut self) -> Option<(Receipt, Write)> {
         let disk = &mut self.disk;
         let (term, vote) = (self.term, self.vote);
+        let heard = disk.heard(self.now);
         let write = if let Some(snapshot) = self.snapshot.filter(|_| disk.base != Standing::Current)
         {
             disk.base = Standing::Current;
@@ -209,6 +234,7 @@ impl Raft {
             disk.written = piece.entries()?.1;
             piece
         };
+        disk.heard = heard;
         Some((disk.receipt(), write))
     }
 

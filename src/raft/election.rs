@@ -225,14 +225,18 @@ impl Raft {
         }
     }
 
-    /// A leader's alarm: has a quorum been heard within an election timeout? (6.2)
+    /// A leader's alarm: have a quorum, and its own disk, been heard within an election timeout?
+    /// (6.2; a leader that can send and not hear, or not write, is none: etcd#15247)
     pub(super) fn look_for_quorum<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         let Role::Leader(leading) = &self.role else { return };
         let configuration = &self.log.configured().configuration;
-        let heard = leading.quorum_heard(configuration, self.config.me, self.now);
-        let until = heard.after(self.config.election_timeout);
+        let quorum = leading.quorum_heard(configuration, self.config.me, self.now);
+        let disk = self.disk.heard(self.now);
+        let until = quorum.min(disk).after(self.config.election_timeout);
         if until > self.now {
             self.alarm = Some(until);
+        } else if disk < quorum {
+            self.step_down(SteppedDown::DiskSilent, out);
         } else {
             self.step_down(SteppedDown::QuorumSilent, out);
         }

@@ -3,6 +3,7 @@
 //! Entries are cut only where another leader's entry really differs, never at or below commit. What is
 //! acknowledged matches the leader's log *and* is on disk, and the ballot too.
 
+use super::read::Questions;
 use super::{Configuration, Message, Output, Raft, Role};
 use crate::event::{Event, Ignored, Stopped};
 use crate::id::{EntryId, Index, Members, Slot, Term};
@@ -22,6 +23,10 @@ pub(super) struct Following {
     round: u64,
     /// The leader waits for an answer.
     ack_owed: bool,
+    /// The reads taken.
+    pub(super) questions: Questions,
+    /// The leader has fallen silent, and need not be heard.
+    pub(super) rests: bool,
 }
 
 impl Following {
@@ -33,6 +38,8 @@ impl Following {
             acked: Index::ZERO,
             round: 0,
             ack_owed: false,
+            questions: Questions::NONE,
+            rests: false,
         }
     }
 
@@ -45,6 +52,7 @@ impl Following {
         if round > self.round {
             self.round = round;
             self.ack_owed = true;
+            self.questions.repeat();
         }
     }
 

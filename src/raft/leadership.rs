@@ -4,6 +4,8 @@
 //! next: no table holds it. A leader numbers rounds; a follower answers each new one at once, and a round
 //! that a quorum has answered confirms the leader for everything asked before it began (6.4).
 
+use super::lease::Lease;
+use super::read::Asked;
 use super::transfer::Transfer;
 use super::{Config, Configuration};
 use crate::bounded::List;
@@ -31,6 +33,13 @@ pub(super) struct Progress {
     pub(super) heard: Instant,
     /// It is being sent a snapshot.
     pub(super) sending: Option<super::snapshot::Sending>,
+    /// A read of its that waits for a round.
+    pub(super) asked: Option<Asked>,
+    /// Catching up (4.2.1): where the stretch of entries ends that it is being sent, when that began,
+    /// and whether it was sent the last one within an election timeout.
+    stretch: Index,
+    stretch_began: Instant,
+    keeps_up: bool,
 }
 
 /// What only a leader has.
@@ -43,6 +52,11 @@ pub(super) struct Leadership {
     round_asked: u64,
     round_read: u64,
     round_told: u64,
+    /// The followers whose reads wait for a round.
+    pub(super) asking: Members,
+    pub(super) lease: Lease,
+    /// The group is idle, and nobody says anything.
+    pub(super) rests: bool,
     /// Leadership is being handed over.
     pub(super) transfer: Option<Transfer>,
     /// By slot; those of slots that are no peers are never looked at.
@@ -58,6 +72,9 @@ impl Leadership {
             round_asked: 0,
             round_read: 0,
             round_told: 0,
+            asking: Members::NONE,
+            lease: Lease::none(),
+            rests: false,
             transfer: None,
             peers: List::new(),
         };
@@ -78,6 +95,10 @@ impl Leadership {
             round_heard: 0,
             heard: now,
             sending: None,
+            asked: None,
+            stretch: next,
+            stretch_began: now,
+            keeps_up: false,
         };
         for slot in members.iter() {
             while self.peers.len() <= slot.position() && self.peers.push(unknown()).is_ok() {}
@@ -105,7 +126,13 @@ impl Leadership {
     /// Takes all followers as heard at `now`, and the heartbeat as just sent.
     pub(super) fn begin_at(&mut self, now: Instant, heartbeat: Span) {
         self.next_heartbeat = now.after(heartbeat);
-        self.peers.iter_mut().for_each(|peer| peer.heard = now);
+        self.peers.iter_mut().for_each(|peer| (peer.heard, peer.stretch_began) = (now, now));
+    }
+
+    /// The same without its lease, and with nobody's pace known.
+    pub(super) fn without_time(&mut self, now: Instant, heartbeat: Span) {
+        self.begin_at(now, heartbeat);
+        self.lease.end();
     }
 
     /// Begins a round if a heartbeat is due; what was sent and not answered may go out again.
@@ -116,6 +143,7 @@ impl Leadership {
         self.next_heartbeat = now.after(heartbeat);
         self.round = self.round.saturating_add(1).max(self.round_asked);
         self.round_asked = self.round;
+        self.lease.begins(self.round, now);
         self.transfer.iter_mut().for_each(|transfer| transfer.told = false);
         for sending in self.peers.iter_mut().filter_map(|peer| peer.sending.as_mut()) {
             sending.resend();
@@ -123,24 +151,42 @@ impl Leadership {
     }
 
     /// Names the round that a read arriving now must wait for: the next to begin.
-    pub(super) fn join_round(&mut self, configuration: &Configuration, me: Slot) -> u64 {
+    pub(super) const fn join_round(&mut self) -> u64 {
         self.round_asked = self.round.saturating_add(1);
+        self.round_asked
+    }
+
+    /// The same for a read of this member's own.
+    pub(super) fn read_in_round(&mut self) -> u64 {
         if self.round_read <= self.round_told {
             self.round_told = self.round; // No read waits for any round up to this one.
         }
-        self.round_read = self.round_asked;
-        self.begin_round(configuration, me);
+        self.round_read = self.join_round();
         self.round_read
     }
 
+    /// The name of a read that need not wait, which is that of the round under way, and whether it
+    /// is the first of that name to be told.
+    pub(super) fn read_at_once(&mut self) -> u64 {
+        self.round_told = self.round_told.max(self.round);
+        self.round
+    }
+
+    /// Whether a read waits for a round.
+    pub(super) const fn awaits_reads(&self) -> bool {
+        self.round_read > self.round_told || !self.asking.is_empty()
+    }
+
     /// Begins the round that was asked for, unless one is under way.
-    pub(super) fn begin_round(&mut self, configuration: &Configuration, me: Slot) {
+    pub(super) fn begin_round(&mut self, configuration: &Configuration, me: Slot, now: Instant) {
         if self.round_asked > self.round && self.round_confirmed(configuration, me) >= self.round {
             self.round = self.round_asked;
+            self.lease.begins(self.round, now);
         }
     }
 
-    fn round_confirmed(&self, configuration: &Configuration, me: Slot) -> u64 {
+    /// The newest round that a quorum has answered.
+    pub(super) fn round_confirmed(&self, configuration: &Configuration, me: Slot) -> u64 {
         let heard = |slot: Slot| match self.peers.get(slot.position()) {
             Some(peer) if slot != me => peer.round_heard,
             _ => self.round,
@@ -148,19 +194,18 @@ impl Leadership {
         configuration.reached(heard).unwrap_or(0)
     }
 
-    /// The newest round that a quorum has answered, if a read waits for it and was not told.
-    pub(super) fn confirmed_reads(
-        &mut self,
-        configuration: &Configuration,
-        me: Slot,
-    ) -> Option<u64> {
-        if self.round_read <= self.round_told {
-            return None;
-        }
-        let confirmed = self.round_confirmed(configuration, me);
-        let news = confirmed > self.round_told;
-        self.round_told = self.round_told.max(confirmed);
-        news.then_some(confirmed)
+    /// The newest read of this member's own that a confirmed round serves, if it was not told.
+    pub(super) fn reads_in(&mut self, confirmed: u64) -> Option<u64> {
+        let is_news = self.round_read > self.round_told && confirmed > self.round_told;
+        self.round_told = if is_news { confirmed } else { self.round_told };
+        is_news.then_some(confirmed)
+    }
+
+    /// Whether a slot can begin to vote without holding up commits: it lacks at most `lag` entries of
+    /// a log that ends at `last`, and keeps up.
+    pub(super) fn keeps_up(&self, slot: Slot, last: Index, lag: u64) -> bool {
+        let is_near = |peer: &Progress| peer.keeps_up && last.above(peer.matched) <= lag;
+        self.peers.get(slot.position()).is_some_and(is_near)
     }
 
     /// Whether a follower heard within `timeout` is being sent a snapshot.
@@ -181,6 +226,14 @@ impl Leadership {
         };
         configuration.reached(heard).unwrap_or(Instant::ORIGIN)
     }
+
+    /// Whether every one of these members has told that it is where the log ends, and has answered
+    /// the newest round.
+    pub(super) fn all_are_at(&self, last: Index, members: Members) -> bool {
+        let is_there = |peer: &Progress| peer.matched == last && peer.round_heard == self.round;
+        let mut all = members.iter();
+        self.round > 0 && all.all(|slot| self.peers.get(slot.position()).is_some_and(is_there))
+    }
 }
 
 impl Progress {
@@ -188,6 +241,15 @@ impl Progress {
     pub(super) fn received(&mut self, digest: u64, received: u32) {
         if let Some(sending) = &mut self.sending {
             sending.received(digest, received);
+        }
+    }
+
+    /// Begins the next stretch of entries, up to `last`, if the follower has what the one before was
+    /// to bring.
+    pub(super) fn measure(&mut self, last: Index, now: Instant, timeout: Span) {
+        if self.matched >= self.stretch {
+            self.keeps_up = now.since(self.stretch_began) < timeout;
+            (self.stretch, self.stretch_began) = (last, now);
         }
     }
 }

@@ -172,6 +172,33 @@ pub enum Message {
         /// The term that the sender is in.
         term: Term,
     },
+    /// "Up to where must I have applied to serve my reads up to this one?" (6.4)
+    ReadIndex {
+        /// The leader's term.
+        term: Term,
+        /// The number of the sender's life, so that no answer meant for a former one is taken.
+        life: u64,
+        /// The newest of its reads.
+        number: u64,
+    },
+    /// The answer.
+    ReadIndexReply {
+        /// The leader's term.
+        term: Term,
+        /// As in the question.
+        life: u64,
+        /// As in the question.
+        number: u64,
+        /// What must be applied first.
+        index: Index,
+    },
+    /// "All that there is, is committed; I fall silent, and you need not listen."
+    Rest {
+        /// The leader's term.
+        term: Term,
+        /// The last entry of its log.
+        last: EntryId,
+    },
 }
 
 impl Message {
@@ -190,6 +217,9 @@ impl Message {
             | Self::Chunk { term, .. }
             | Self::Received { term, .. }
             | Self::Campaign { term, .. }
+            | Self::ReadIndex { term, .. }
+            | Self::ReadIndexReply { term, .. }
+            | Self::Rest { term, .. }
             | Self::Stale { term } => term,
         }
     }

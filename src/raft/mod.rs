@@ -16,6 +16,8 @@
 //! | a leader commits by counting only entries of its own term (3.6.2) | `replication::advance_commit` |
 //! | a commit is told up to what is on this disk, and waits for the ballot | `settle` |
 //! | a read waits for a round that began after it, and for an entry of this term (6.4) | `read` |
+//! | or it is answered while nobody else can be elected (6.4.1) | `lease` |
+//! | an idle group falls silent, and whoever hears anything wakes | `rest` |
 //! | a configuration is appended after an entry of this term, and after every earlier one, is committed | `change` |
 //! | a snapshot is installed by followers only, and only if the log contradicts it | `snapshot` |
 
@@ -25,10 +27,12 @@ pub mod durability;
 mod election;
 mod follower;
 mod leadership;
+mod lease;
 mod log;
 mod message;
 mod read;
 mod replication;
+mod rest;
 mod snapshot;
 mod transfer;
 
@@ -67,6 +71,18 @@ pub struct Config {
     pub election_timeout: Span,
     /// How often a leader is heard at least. At most half the election timeout.
     pub heartbeat: Span,
+    /// How far two members' monotonic clocks can drift apart while both run, in parts of a million
+    /// (quartz: 200 at most). With it a leader answers reads by itself for nearly an election timeout
+    /// after a quorum has heard of it; `election_timeout` must then be the same for all members. None:
+    /// clocks are not trusted, and every read waits for a round of messages.
+    pub clock_drift: Option<u32>,
+    /// How many entries a slot may lack when it begins to vote; it must also have been sent its last
+    /// stretch of entries within an election timeout (4.2.1). None: it may vote at once, and commits
+    /// wait until it has caught up.
+    pub promotion_lag: Option<u64>,
+    /// Whether an idle group falls silent. All members must agree, and the host must say
+    /// [`Input::Suspect`] when it doubts that the leader lives: nobody listens for it any more.
+    pub rests: bool,
     /// Bounds, lowered to the backend's where they are higher.
     pub limits: Limits,
 }
@@ -114,8 +130,8 @@ pub enum Input {
         /// How many.
         count: u32,
     },
-    /// Find out whether a read of the present state would be linearizable: refused unless this
-    /// member leads.
+    /// Find out when a read of the state would be linearizable: refused unless this member leads or
+    /// knows who does.
     Read,
     /// The write of this receipt, and every write before it, are durable.
     Persisted(Receipt),
@@ -126,6 +142,9 @@ pub enum Input {
     Stored(Base),
     /// The received snapshot is damaged: it is to be sent again.
     Discard,
+    /// The host doubts that this member lives. Nobody else is accused: it wakes a member whose
+    /// silent leader that is.
+    Suspect(Slot),
     /// Stop leading: refused unless this member leads.
     StepDown,
     /// Hand leadership over to this member: refused unless this member leads and that one can. Until
@@ -242,6 +261,8 @@ pub struct Raft {
     promised_until: Instant,
     /// Reigns of this member since the last commit: each doubles the next timeout.
     fruitless: u8,
+    /// How many reads this member has taken as a follower.
+    reads: u64,
     disk: Disk,
     /// The durable snapshot at the floor.
     snapshot: Option<Snapshot>,
@@ -291,6 +312,7 @@ impl Raft {
             alarm: None,
             promised_until: Instant::ORIGIN,
             fruitless: 0,
+            reads: 0,
             disk: Disk::new(config.boot, floor.index),
             snapshot: base.map(|base| base.snapshot),
             incoming: None,
@@ -381,8 +403,9 @@ impl Raft {
         (self.now, self.promised_until, self.fruitless) = (Instant::ORIGIN, Instant::ORIGIN, 0);
         self.alarm = self.alarm.map(|_| Instant::ORIGIN.after(self.config.election_timeout));
         if let Role::Leader(leading) = &mut self.role {
-            leading.begin_at(Instant::ORIGIN, self.config.heartbeat);
+            leading.without_time(Instant::ORIGIN, self.config.heartbeat);
         }
+        self.disk.begin_at(Instant::ORIGIN);
         self
     }
 
@@ -438,6 +461,7 @@ impl Machine for Raft {
         check_outbox(out, self.max_outputs())?;
         self.check(&input)?;
         self.wake(now, out);
+        self.rouse(&input);
         match input {
             Input::Tick => self.tick(out),
             Input::Message { from, message } => {
@@ -447,10 +471,11 @@ impl Machine for Raft {
             }
             Input::Propose { count } => self.log.append(self.term, u64::from(count)),
             Input::Read => self.read(out),
-            Input::Persisted(receipt) => self.disk.confirm(receipt),
+            Input::Persisted(receipt) => self.disk.confirm(receipt, self.now),
             Input::PersistFailed => self.stop(Stopped::WriteFailed, |event| out.event(event)),
             Input::Stored(snapshot) => self.stored(snapshot, out),
             Input::Discard => self.incoming = None,
+            Input::Suspect(_) => {}
             Input::StepDown => self.step_down(SteppedDown::Asked, out),
             Input::Reconfigure(configuration) => self.reconfigure(configuration),
             Input::Transfer(to) => self.transfer(to),
@@ -463,15 +488,17 @@ impl Machine for Raft {
         match (&self.role, self.alarm) {
             _ if self.stopped.is_some() => None,
             (_, None) => Some(Instant::ORIGIN),
+            _ if self.is_resting() => None,
             (Role::Leader(leading), Some(alarm)) => Some(alarm.min(leading.next_deadline())),
             (_, alarm) => alarm,
         }
     }
 
     fn max_outputs(&self) -> usize {
-        // A ballot and two runs to write; one answer; twice one message to each member; commit,
-        // role, read taken, reads confirmed, snapshot received, two words about a transfer.
-        self.config.limits.members.saturating_mul(2).saturating_add(11)
+        // A ballot and two runs to write; one answer; twice one message to each member, and the
+        // answer to its read; commit, role, read taken, reads confirmed, snapshot received, two words
+        // about a transfer, one about rest.
+        self.config.limits.members.saturating_mul(3).saturating_add(12)
     }
 }
 
@@ -480,7 +507,8 @@ impl Raft {
     pub(crate) fn check(&self, input: &Input) -> Result<(), Refused> {
         let must_lead = match input {
             _ if self.stopped.is_some() => return Err(Refused::Stopped),
-            Input::Propose { .. } | Input::Read | Input::StepDown => true,
+            Input::Propose { .. } | Input::StepDown => true,
+            Input::Read => self.leader().is_none(),
             Input::Reconfigure(_) | Input::Transfer(_) => true,
             _ => false,
         };
@@ -528,6 +556,9 @@ impl Raft {
 
     /// Takes note of the time. A member that has slept through its own alarm accuses nobody.
     fn wake<X: Outbox<Output> + ?Sized>(&mut self, now: Now, out: &mut X) {
+        if now.mono < self.now {
+            self.clock_went_back(self.now);
+        }
         self.now = self.now.max(now.mono);
         let timeout = self.config.election_timeout;
         match self.alarm {
@@ -536,6 +567,7 @@ impl Raft {
                 self.promised_until = self.now.after(timeout);
                 self.set_alarm();
             }
+            Some(_) if self.is_resting() => {}
             Some(alarm) if self.now.since(alarm) > timeout => {
                 out.event(Event::Overslept { late: self.now.since(alarm) });
                 self.set_alarm();
@@ -557,7 +589,13 @@ impl Raft {
     }
 
     fn tick<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        if self.is_resting() {
+            return;
+        }
         let rings = self.alarm.is_some_and(|alarm| self.now >= alarm);
+        if self.may_rest() {
+            return self.rest(out);
+        }
         match &mut self.role {
             Role::Leader(leading) => {
                 leading.beat(self.now, self.config.heartbeat);
@@ -604,6 +642,13 @@ impl Raft {
             Message::Received { term, digest, received, round } => {
                 self.on_received(from, (term, round), digest, received, out)
             }
+            Message::ReadIndex { term, life, number } => {
+                self.on_read_index(from, term, (life, number), out)
+            }
+            Message::ReadIndexReply { term, life, number, index } => {
+                self.on_read_index_reply(from, term, (life, number), index, out)
+            }
+            Message::Rest { term, last } => self.on_rest(from, term, last, out),
             Message::Stale { term } => self.adopt(term, out),
         }
     }
@@ -638,6 +683,7 @@ impl Raft {
         self.retire(out);
         self.tell_role(out);
         self.tell_reads(out);
+        self.ask_for_read(out);
         // A host may store what it applies, and what a term has taught must not outlive the term.
         let committed = self.commit.min(self.disk.durable());
         if committed > self.told.commit && self.disk.has_ballot() {

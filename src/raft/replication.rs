@@ -42,6 +42,7 @@ impl Raft {
         out: &mut X,
     ) -> Option<Message> {
         let (last, floor) = (self.log.last().index, self.log.floor().index);
+        let (now, timeout) = (self.now, self.config.election_timeout);
         let peer = self.heard(from, term, round, out)?;
         if matched > last {
             out.event(Event::Ignored { from, why: Ignored::Impossible });
@@ -55,6 +56,11 @@ impl Raft {
         }
         peer.next = peer.next.max(peer.matched.next());
         (peer.probing, peer.waiting) = (false, false);
+        let matched = peer.matched;
+        peer.measure(last, now, timeout);
+        if let Role::Leader(leading) = &mut self.role {
+            leading.lease.acknowledged(from, matched);
+        }
         None
     }
 
@@ -94,7 +100,7 @@ impl Raft {
         let (me, durable) = (self.config.me, self.disk.durable());
         let configuration = &self.log.configured().configuration;
         let Role::Leader(leading) = &mut self.role else { return };
-        leading.begin_round(configuration, me);
+        leading.begin_round(configuration, me, self.now);
         let held = configuration.committed(|slot| match leading.peers.get(slot.position()) {
             Some(peer) if slot != me => Some(peer.matched),
             _ => Some(durable),
@@ -109,9 +115,9 @@ impl Raft {
     pub(super) fn tell_entries<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         for _ in 0..2 {
             let mut lacking: Members =
-                self.audience().iter().filter(|&slot| self.lacks_something(slot)).collect();
-            while let Some(message) = lacking.iter().next().and_then(|slot| self.news_for(slot)) {
-                let alike = |&slot: &Slot| self.news_for(slot) == Some(message);
+                self.audience().iter().filter(|&slot| self.lacks_something(slot, out)).collect();
+            while let Some(message) = lacking.iter().next().and_then(|it| self.news_for(it, out)) {
+                let alike = |&slot: &Slot| self.news_for(slot, out) == Some(message);
                 let to: Members = lacking.iter().filter(alike).collect();
                 to.iter().for_each(|slot| self.sent(slot, &message));
                 lacking = to.iter().fold(lacking, Members::without);
@@ -121,7 +127,7 @@ impl Raft {
     }
 
     /// Whether there is anything to say to a follower now.
-    fn lacks_something(&self, slot: Slot) -> bool {
+    fn lacks_something<X: Outbox<Output> + ?Sized>(&self, slot: Slot, out: &X) -> bool {
         let Role::Leader(leading) = &self.role else { return false };
         let Some(peer) = leading.peers.get(slot.position()) else { return false };
         if peer.round_sent < leading.round {
@@ -132,20 +138,50 @@ impl Raft {
         }
         let last = self.log.last().index;
         if peer.next <= last {
-            return if peer.probing { !peer.waiting } else { self.window_of(peer) > 0 };
+            return if peer.probing { !peer.waiting } else { self.window_of(peer, out) > 0 };
         }
         // News of a commit, unless it can ride on entries that are still to come.
         self.commit == last && peer.commit_sent < self.commit
     }
 
     /// How many more entries may be on their way to a follower.
-    fn window_of(&self, peer: &Progress) -> u64 {
-        let under_way = peer.next.previous().above(peer.matched);
-        (self.config.limits.window as u64).saturating_sub(under_way)
+    fn window_of<X: Outbox<Output> + ?Sized>(&self, peer: &Progress, out: &X) -> u64 {
+        let (limits, under_way) = (&self.config.limits, peer.next.previous().above(peer.matched));
+        if under_way > 0 && self.weight(peer.matched, under_way, out) >= limits.window_bytes {
+            return 0;
+        }
+        (limits.window as u64).saturating_sub(under_way)
+    }
+
+    /// What so many entries after one weigh: whoever takes the outputs knows.
+    fn weight<X: Outbox<Output> + ?Sized>(&self, before: Index, count: u64, out: &X) -> u64 {
+        let (term, entries, commit, round) = (self.term, self.term, Index::ZERO, 0);
+        let prev = EntryId::new(term, before);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let message = Message::Append { term, prev, entries, count, commit, round };
+        out.weight(&Output::Send { to: Members::NONE, message })
+    }
+
+    /// How many of so many entries may travel in one message: one in any case.
+    fn fitting<X: Outbox<Output> + ?Sized>(&self, before: Index, count: u64, out: &X) -> u64 {
+        let fits = |count| self.weight(before, count, out) <= self.config.limits.batch_bytes;
+        if count <= 1 || fits(count) {
+            return count;
+        }
+        let (mut fitting, mut too_many) = (1, count);
+        while too_many.saturating_sub(fitting) > 1 {
+            let middle = fitting.midpoint(too_many);
+            if fits(middle) {
+                fitting = middle;
+            } else {
+                too_many = middle;
+            }
+        }
+        fitting
     }
 
     /// What to say to a follower.
-    fn news_for(&self, slot: Slot) -> Option<Message> {
+    fn news_for<X: Outbox<Output> + ?Sized>(&self, slot: Slot, out: &X) -> Option<Message> {
         let Role::Leader(leading) = &self.role else { return None };
         let (peer, term, round) = (leading.peers.get(slot.position())?, self.term, leading.round);
         let index = peer.next.previous();
@@ -160,7 +196,7 @@ impl Raft {
         let most = match (peer.probing, peer.waiting) {
             (true, true) => 0,
             (true, false) => batch, // How far it lags is not known, so the window says nothing.
-            (false, _) => self.window_of(peer).min(batch),
+            (false, _) => self.window_of(peer, out).min(batch),
         };
         let run = self.log.run_at(peer.next);
         let (entries, there) = run.map_or((term, 0), |run| (run.term, run.last.above(index)));
@@ -178,7 +214,8 @@ impl Raft {
             Some(change) => there.min(change.at.previous().above(index)),
             None => there,
         };
-        let count = u32::try_from(there.min(most)).unwrap_or(u32::MAX);
+        let count = self.fitting(index, there.min(most), out);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         Some(Message::Append { term, prev, entries, count, commit: self.commit, round })
     }
 

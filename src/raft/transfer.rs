@@ -73,6 +73,7 @@ impl Raft {
         let Some(Transfer { to, told: false, .. }) = leading.transfer else { return };
         if leading.matched(to) == last.index {
             leading.transfer.iter_mut().for_each(|transfer| transfer.told = true);
+            leading.lease.named(to, last.index);
             out.push(Output::Send {
                 to: Members::only(to),
                 message: Message::Campaign { term, last },

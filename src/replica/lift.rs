@@ -26,6 +26,8 @@ pub(super) struct Lift<'a, C, X: ?Sized> {
     pub(super) clock: &'a mut Clock,
     pub(super) levels: &'a mut Levels,
     pub(super) source: Source<'a, C>,
+    /// What a command weighs.
+    pub(super) weigh: fn(&C) -> u64,
     pub(super) now: Now,
     pub(super) out: &'a mut X,
 }
@@ -68,6 +70,15 @@ impl<C: Clone, X: Outbox<Output> + ?Sized> Outbox<raft::Output> for Lift<'_, C, 
         }
     }
 
+    fn weight(&self, output: &raft::Output) -> u64 {
+        match *output {
+            raft::Output::Send { message: raft::Message::Append { prev, count, .. }, .. } => {
+                self.window.weight(prev.index.next(), prev.index.plus(u64::from(count)))
+            }
+            _ => 0,
+        }
+    }
+
     fn event(&mut self, event: Event) {
         self.out.event(event);
     }
@@ -83,7 +94,8 @@ impl<C: Clone, X: ?Sized> Lift<'_, C, X> {
             if self.clock.observe(self.now, entry.stamp).is_err() {
                 self.clock.raise(entry.stamp); // It is committed, or this member's own.
             }
-            if self.window.push(entry).is_err() {
+            let weight = entry.weight(self.weigh);
+            if self.window.push(entry, weight).is_err() {
                 return; // Raft's limit is the window's; `apply` stops at what is missing.
             }
         }

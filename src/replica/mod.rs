@@ -87,7 +87,8 @@ pub enum Input<'a, C> {
         /// The requests.
         requests: &'a [Request<C>],
     },
-    /// Find out when a read of the state is linearizable: refused unless this member leads.
+    /// Find out when a read of the state is linearizable: refused unless this member leads or knows who
+    /// does.
     Read,
     /// The write of this receipt, and every write before it, are durable.
     Persisted(Receipt),
@@ -95,6 +96,8 @@ pub enum Input<'a, C> {
     PersistFailed,
     /// The snapshot of [`Output::Store`] is durable.
     Stored(raft::Snapshot),
+    /// The host doubts that this member lives: it wakes whoever rests in that one's service.
+    Suspect(Slot),
     /// Stop leading: refused unless this member leads.
     StepDown,
     /// Hand leadership over to this member: refused unless this member leads and that one can.
@@ -344,8 +347,9 @@ impl<S: StateMachine> Replica<S> {
             index = index.next();
             let is_next = index == self.window.last().next();
             if is_next && self.raft.log().term_at(index) == Some(term) {
-                self.window.push(entry.clone()).map_err(|_| RecoverError::Entries)?;
                 self.clock.raise(entry.stamp);
+                let weight = entry.weight(S::weight);
+                self.window.push(entry.clone(), weight).map_err(|_| RecoverError::Entries)?;
             }
         }
         Ok(())
@@ -423,7 +427,6 @@ impl<S: StateMachine> Machine for Replica<S> {
         if self.raft.stopped().is_some() {
             return Err(Refused::Stopped);
         }
-        let now = Now { mono: now.mono.max(self.now), wall: now.wall };
         match input {
             Input::Tick => self.tick(now, out)?,
             Input::Message { from, header, entries, chunk } => {
@@ -438,6 +441,9 @@ impl<S: StateMachine> Machine for Replica<S> {
                 self.below(now, raft::Input::PersistFailed, Source::Nothing, out)?;
             }
             Input::Stored(snapshot) => self.stored(now, snapshot, out)?,
+            Input::Suspect(slot) => {
+                self.below(now, raft::Input::Suspect(slot), Source::Nothing, out)?;
+            }
             Input::StepDown => self.below(now, raft::Input::StepDown, Source::Nothing, out)?,
             Input::Transfer(to) => {
                 self.below(now, raft::Input::Transfer(to), Source::Nothing, out)?;
@@ -446,6 +452,7 @@ impl<S: StateMachine> Machine for Replica<S> {
                 self.below(now, raft::Input::Reconfigure(to), Source::Nothing, out)?;
             }
         }
+        let now = self.forward(now);
         self.now = now.mono;
         self.settle(now, out);
         Ok(())
@@ -465,6 +472,12 @@ impl<S: StateMachine> Machine for Replica<S> {
 }
 
 impl<S: StateMachine> Replica<S> {
+    /// Time as this floor takes it: it stands still where a host's clock goes back. Raft is told of
+    /// that, for what it has timed.
+    fn forward(&self, now: Now) -> Now {
+        Now { mono: now.mono.max(self.now), wall: now.wall }
+    }
+
     /// Takes a step of the Raft machine below, and brings the window in line with its log.
     fn below<X: Outbox<Output> + ?Sized>(
         &mut self,
@@ -473,21 +486,28 @@ impl<S: StateMachine> Replica<S> {
         source: Source<'_, S::Command>,
         out: &mut X,
     ) -> Result<(), Refused> {
+        let forward = self.forward(now);
+        if now.mono < forward.mono {
+            self.raft.check(&input)?;
+            self.raft.clock_went_back(forward.mono);
+        }
         let mut lift = Lift {
             window: &mut self.window,
             clock: &mut self.clock,
             levels: &mut self.levels,
             source,
-            now,
+            weigh: S::weight,
+            now: forward,
             out,
         };
-        self.raft.step(now, input, &mut lift)?;
+        self.raft.step(forward, input, &mut lift)?;
         self.window.span(self.raft.log().floor().index, self.raft.log().last().index);
         Ok(())
     }
 
     fn tick<X: Outbox<Output> + ?Sized>(&mut self, now: Now, out: &mut X) -> Result<(), Refused> {
         self.below(now, raft::Input::Tick, Source::Nothing, out)?;
+        let now = self.forward(now);
         let is_due = self.next_due(now).is_some_and(|at| at <= now.mono);
         let Some((_, command)) = self.state.due().filter(|_| is_due) else { return Ok(()) };
         // If it cannot be proposed now, it is tried again a heartbeat later.
@@ -510,11 +530,34 @@ impl<S: StateMachine> Replica<S> {
         let count = u32::try_from(requests.len()).map_err(|_| Refused::Full(Limit::Batch))?;
         let propose = raft::Input::Propose { count };
         self.raft.check(&propose)?;
-        let stamp = self.clock.stamps(now, u64::from(count)).map_err(Refused::Clock)?;
+        self.check_weight(requests)?;
+        let stamps = self.clock.stamps(self.forward(now), u64::from(count));
+        let stamp = stamps.map_err(Refused::Clock)?;
         let index = self.raft.log().last().index.next();
         self.below(now, propose, Source::Requests(stamp, index, requests), out)?;
         let first = EntryId::new(self.raft.term(), index);
         out.push(Output::Submitted { first, count });
+        Ok(())
+    }
+
+    /// Refuses requests that are too heavy for a message, or for what is not committed yet to hold as
+    /// well. If everything is committed, any batch is taken, or one that is too heavy never were.
+    fn check_weight(&self, requests: &[Request<S::Command>]) -> Result<(), Refused> {
+        let limits = &self.raft.config().limits;
+        let mut all = 0_u64;
+        for request in requests {
+            let Request::Command { command, .. } = request else { continue };
+            let weight = S::weight(command);
+            if weight > limits.batch_bytes {
+                return Err(Refused::Full(Limit::BatchBytes));
+            }
+            all = all.saturating_add(weight);
+        }
+        let (committed, last) = (self.raft.commit(), self.raft.log().last().index);
+        let waiting = self.window.weight(committed.next(), last);
+        if waiting > 0 && waiting.saturating_add(all) > limits.uncommitted_bytes {
+            return Err(Refused::Full(Limit::UncommittedBytes));
+        }
         Ok(())
     }
 
@@ -537,7 +580,7 @@ impl<S: StateMachine> Replica<S> {
                     return Ok(());
                 }
                 source = Source::Entries(prev.index.next(), entries);
-                *count = self.admit(now, *term, *prev, *commit, entries, out);
+                *count = self.admit(self.forward(now), *term, *prev, *commit, entries, out);
             }
             &mut raft::Message::Configure { term, prev, committed, .. }
                 if term >= self.raft.term() =>
@@ -548,7 +591,7 @@ impl<S: StateMachine> Replica<S> {
                 }
                 source = Source::Entries(prev.index.next(), entries);
                 let commit = if committed { prev.index.next() } else { Index::ZERO };
-                if self.admit(now, term, prev, commit, entries, out) == 0 {
+                if self.admit(self.forward(now), term, prev, commit, entries, out) == 0 {
                     let (entries, count, commit, round) = (prev.term, 0, Index::ZERO, 0);
                     header.message =
                         raft::Message::Append { term, prev, entries, count, commit, round };

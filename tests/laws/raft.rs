@@ -16,6 +16,9 @@ impl Lawful for Raft {
             seed: choices.below(256),
             election_timeout: Span::millis(150),
             heartbeat: Span::millis(30),
+            clock_drift: [None, Some(200)][choices.below(2) as usize],
+            promotion_lag: [None, Some(2)][choices.below(2) as usize],
+            rests: choices.below(2) == 0,
             limits: quorate::limits::BOARD,
         })
         .expect("it is a sound configuration")
@@ -23,6 +26,10 @@ impl Lawful for Raft {
 
     fn tick() -> Input {
         Input::Tick
+    }
+
+    fn trusts_its_clock(&self) -> bool {
+        self.config().clock_drift.is_some()
     }
 
     fn invent(&self, told: &[Output], choices: &mut Choices<'_>) -> Input {
@@ -48,6 +55,7 @@ impl Lawful for Raft {
             33 if choices.below(2) == 0 => Input::Transfer(from),
             33 => Input::Reconfigure(configuration(self, choices)),
             34 => Input::Discard,
+            35 if choices.below(2) == 0 => Input::Suspect(from),
             35 => Input::StepDown,
             36 if choices.below(16) == 0 => Input::PersistFailed,
             _ => message,
@@ -124,6 +132,14 @@ pub(crate) fn message(raft: &Raft, choices: &mut Choices<'_>) -> Message {
         }
         12 => Message::Received { term, digest: 1, received: choices.near(256) as u32, round },
         13 if choices.below(2) == 0 => Message::Campaign { term, last: entry },
+        13 if choices.below(2) == 0 => Message::Rest { term, last: entry },
+        13 if choices.below(2) == 0 => {
+            Message::ReadIndex { term, life: 1, number: choices.near(1) }
+        }
+        13 => {
+            let (number, index) = (choices.near(1), entry.index);
+            Message::ReadIndexReply { term, life: 1, number, index }
+        }
         _ => Message::Stale { term },
     }
 }

@@ -29,6 +29,10 @@ impl Lawful for Replica<Sum> {
         Given::Plain(Input::Tick)
     }
 
+    fn trusts_its_clock(&self) -> bool {
+        self.raft().config().clock_drift.is_some()
+    }
+
     fn invent(&self, told: &[Output], choices: &mut Choices<'_>) -> Given {
         let receipts: Vec<Receipt> = told
             .iter()
@@ -55,6 +59,9 @@ impl Lawful for Replica<Sum> {
                 Some(snapshot) => Given::Plain(Input::Stored(snapshot)),
                 None => Given::Plain(Input::Stored(snapshot(self.raft(), choices))),
             },
+            36 if choices.below(2) == 0 => {
+                Given::Plain(Input::Suspect(Slot::new(choices.below(4) as u8)))
+            }
             36 => Given::Plain(Input::StepDown),
             37 if choices.below(16) == 0 => Given::Plain(Input::PersistFailed),
             _ => heard(self, choices),

@@ -271,3 +271,85 @@ fn configurations_are_bounded_and_a_snapshot_makes_room() {
     c.settle();
     assert_eq!(voters(&c, 1), Members::first(4));
 }
+
+/// A leader of three whose slot 3 learns, in a group that lets nobody vote who lacks more than two
+/// entries.
+fn with_a_learner() -> Group {
+    let mut c = Group::new(4, Setup { promotion_lag: Some(2), ..Setup::of(3) });
+    c.elect(0);
+    c.settle();
+    c.propose(0, 8);
+    c.part(&[3], &[0, 1, 2]);
+    c.settle();
+    let learn = c.machine(0).configuration().simple(&[Change::AddLearner(Slot::new(3))]);
+    c.ask(0, Input::Reconfigure(learn.unwrap())).unwrap();
+    c.settle();
+    c
+}
+
+fn promote(c: &mut Group) -> Result<(), Refused> {
+    let vote = c.machine(0).configuration().simple(&[Change::AddVoter(Slot::new(3))]);
+    c.ask(0, Input::Reconfigure(vote.unwrap()))
+}
+
+// pd#11236: three learners were made voters at once, and nothing was written for 3.6 s.
+#[test]
+fn a_learner_votes_only_once_it_has_caught_up() {
+    let mut c = with_a_learner();
+    let slot = Slot::new(3);
+    assert_eq!(promote(&mut c), Err(Refused::Lagging { slot }));
+    c.heal();
+    c.pass(Span::millis(60));
+    assert_eq!(promote(&mut c), Ok(()));
+}
+
+#[test]
+fn a_learner_that_falls_behind_again_does_not_vote() {
+    let mut c = with_a_learner();
+    c.heal();
+    c.pass(Span::millis(60));
+    c.part(&[3], &[0, 1, 2]);
+    c.propose(0, 2);
+    c.settle();
+    assert_eq!(promote(&mut c), Ok(()), "two entries are permitted");
+    let mut c = with_a_learner();
+    c.heal();
+    c.pass(Span::millis(60));
+    c.part(&[3], &[0, 1, 2]);
+    c.propose(0, 3);
+    c.settle();
+    assert_eq!(promote(&mut c), Err(Refused::Lagging { slot: Slot::new(3) }));
+}
+
+// Dissertation 4.2.1: near is not enough if the last stretch took longer than an election.
+#[test]
+fn a_learner_that_is_slow_does_not_vote_until_it_is_quick() {
+    let mut c = with_a_learner();
+    c.heal();
+    c.pass(Span::millis(60));
+    c.part(&[3], &[0, 1, 2]);
+    c.propose(0, 2);
+    c.settle();
+    c.pass(Span::millis(200));
+    c.heal();
+    c.pass(Span::millis(31));
+    assert_eq!(promote(&mut c), Err(Refused::Lagging { slot: Slot::new(3) }), "it took 200 ms");
+    c.pass(Span::millis(30));
+    assert_eq!(promote(&mut c), Ok(()));
+}
+
+#[test]
+fn a_slot_that_never_learned_votes_only_while_the_log_is_short() {
+    let setup = || Setup { promotion_lag: Some(2), ..Setup::of(3) };
+    let mut c = Group::new(4, setup());
+    c.elect(0);
+    c.settle();
+    assert_eq!(promote(&mut c), Ok(()));
+    let mut c = Group::new(4, setup());
+    c.elect(0);
+    c.propose(0, 2);
+    c.settle();
+    assert_eq!(promote(&mut c), Err(Refused::Lagging { slot: Slot::new(3) }));
+    let witness = c.machine(0).configuration().simple(&[Change::AddWitness(Slot::new(3))]);
+    assert_eq!(c.ask(0, Input::Reconfigure(witness.unwrap())), Ok(()), "it gets no payloads");
+}

@@ -211,9 +211,27 @@ fn a_read_is_served_after_what_was_committed_before_it_is_applied() {
     assert_eq!(reads(&group), 0, "nobody has confirmed yet");
     group.settle();
     assert_eq!(reads(&group), 1);
+}
+
+#[test]
+fn a_follower_serves_a_read_once_it_has_applied_what_its_leader_names() {
+    let (mut group, leader) = led_group(3);
     let follower = others(leader)[0];
-    let refused = group.ask(follower, Ask::Read);
-    assert_eq!(refused, Err(Refused::NotLeader { leader: Some(Slot::new(leader)) }));
+    group.cut_one_way(leader, follower);
+    submit(&mut group, leader, &[open(7), add(7, 1, 5)]);
+    group.ask(follower, Ask::Read).unwrap();
+    group.settle();
+    let reads = |group: &Group| told(group, follower, |o| matches!(o, Output::Readable { .. }));
+    assert_eq!((reads(&group), group.machine(follower).state().sum), (0, 0));
+    group.heal();
+    group.pass(Span::millis(60));
+    assert_eq!((reads(&group), group.machine(follower).state().sum), (1, 5));
+    group.crash(Slot::new(leader), 0);
+    group.pass(Span::millis(140));
+    group.ask(follower, Ask::Read).unwrap();
+    group.pass(Span::secs(2));
+    let outcomes = told(&group, follower, |o| matches!(o, Output::Following { .. }));
+    assert!(outcomes > 1 && reads(&group) == 1, "its leader is gone, and the read with it");
 }
 
 #[test]

@@ -36,6 +36,10 @@ impl StateMachine for Sum {
         self.sum
     }
 
+    fn weight(command: &u64) -> u64 {
+        (command >> 32).max(8)
+    }
+
     fn due(&self) -> Option<(Stamp, u64)> {
         self.due.map(|stamp| (stamp, DUE))
     }
@@ -88,6 +92,11 @@ pub(crate) fn leader(group: &Group) -> u8 {
 /// A request to open a client's session.
 pub(crate) fn open(client: u64) -> Request<u64> {
     Request::Open { client: quorate::id::ClientId::new(client) }
+}
+
+/// A client's request to add a number that weighs so many bytes.
+pub(crate) fn heavy(client: u64, sequence: u64, bytes: u64) -> Request<u64> {
+    add(client, sequence, bytes << 32)
 }
 
 /// A client's request to add a number.

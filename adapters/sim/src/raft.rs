@@ -19,6 +19,12 @@ pub struct Setup {
     pub election_timeout: Span,
     /// How often a leader is heard.
     pub heartbeat: Span,
+    /// How far clocks drift apart, in parts of a million, if they are trusted.
+    pub clock_drift: Option<u32>,
+    /// How many entries a new voter may lack.
+    pub promotion_lag: Option<u64>,
+    /// Whether an idle group falls silent.
+    pub rests: bool,
     /// Bounds.
     pub limits: Limits,
     /// Seeds the members' generators.
@@ -32,6 +38,9 @@ impl Setup {
             voters: Members::first(usize::from(count)),
             election_timeout: Span::millis(150),
             heartbeat: Span::millis(30),
+            clock_drift: None,
+            promotion_lag: None,
+            rests: false,
             limits: quorate::limits::BOARD,
             seed: 1,
         }
@@ -46,6 +55,9 @@ impl Setup {
             seed: self.seed ^ (u64::from(me.number()) << 32) ^ life,
             election_timeout: self.election_timeout,
             heartbeat: self.heartbeat,
+            clock_drift: self.clock_drift,
+            promotion_lag: self.promotion_lag,
+            rests: self.rests,
             limits: self.limits,
         }
     }
@@ -345,6 +357,11 @@ impl Display for Packet {
                 write!(f, "t{term} received {received}, round {round}")
             }
             Message::Stale { term } => write!(f, "t{term} is now"),
+            Message::ReadIndex { term, number, .. } => write!(f, "t{term} read {number}?"),
+            Message::ReadIndexReply { term, number, index, .. } => {
+                write!(f, "t{term} read {number} at {index}")
+            }
+            Message::Rest { term, last } => write!(f, "t{term} rest at {last}"),
         }
     }
 }

@@ -103,6 +103,7 @@ enum Input<'a, C: Clone> {
     StepDown,
     Reconfigure(Configuration),
     Transfer(Slot),
+    Suspect(Slot),
 }
 
 /// How time went on from one step to the next; wraps, so that no time is lost.
@@ -163,6 +164,9 @@ struct RaftForm {
     seed: u64,
     election_timeout: Span,
     heartbeat: Span,
+    clock_drift: Option<u32>,
+    promotion_lag: Option<u64>,
+    rests: bool,
     #[serde(with = "LimitsForm")]
     limits: Limits,
 }
@@ -183,6 +187,9 @@ struct LimitsForm {
     entries: usize,
     batch: usize,
     window: usize,
+    batch_bytes: u64,
+    window_bytes: u64,
+    uncommitted_bytes: u64,
     sessions: usize,
     snapshot: usize,
     chunk: usize,

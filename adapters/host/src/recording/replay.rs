@@ -40,6 +40,7 @@ pub enum Given<C> {
     StepDown,
     Reconfigure(Configuration),
     Transfer(Slot),
+    Suspect(Slot),
 }
 
 /// A step that was taken again.
@@ -191,6 +192,7 @@ impl<S: Service, R: Read> Replay<S, R> {
             Given::Persisted { write } => Input::Persisted(self.witness.receipt_of(*write)?),
             Given::PersistFailed => Input::PersistFailed,
             Given::Stored(snapshot) => Input::Stored(*snapshot),
+            Given::Suspect(slot) => Input::Suspect(*slot),
             Given::StepDown => Input::StepDown,
             Given::Reconfigure(to) => Input::Reconfigure(*to),
             Given::Transfer(to) => Input::Transfer(*to),
@@ -266,6 +268,7 @@ fn given<C: Clone>(form: Form<'_, C>) -> Given<C> {
         Form::Persisted(write) => Given::Persisted { write },
         Form::PersistFailed => Given::PersistFailed,
         Form::Stored(snapshot) => Given::Stored(snapshot),
+        Form::Suspect(slot) => Given::Suspect(slot),
         Form::StepDown => Given::StepDown,
         Form::Reconfigure(to) => Given::Reconfigure(to),
         Form::Transfer(to) => Given::Transfer(to),

@@ -155,6 +155,7 @@ impl Witness {
             Input::Persisted(receipt) => Form::Persisted(self.number_of(receipt)?),
             Input::PersistFailed => Form::PersistFailed,
             Input::Stored(snapshot) => Form::Stored(snapshot),
+            Input::Suspect(slot) => Form::Suspect(slot),
             Input::StepDown => Form::StepDown,
             Input::Reconfigure(to) => Form::Reconfigure(to),
             Input::Transfer(to) => Form::Transfer(to),

@@ -41,6 +41,9 @@ impl Setup {
             seed: self.seed ^ (u64::from(me.number()) << 32) ^ life,
             election_timeout: self.election_timeout,
             heartbeat: self.heartbeat,
+            clock_drift: None,
+            promotion_lag: None,
+            rests: false,
             limits: self.limits,
         }
     }

@@ -26,6 +26,7 @@ pub(super) fn given(given: &Given<Command>, tape: &Tape) -> String {
         Given::Persisted { write } => format!("has write {write} on disk"),
         Given::PersistFailed => "fails to write".to_owned(),
         Given::Stored(snapshot) => format!("has snapshot {} on disk", snapshot.boundary),
+        Given::Suspect(of) => format!("is told that member {} may be gone", member(*of, tape)),
         Given::StepDown => "is asked to step down".to_owned(),
         Given::Transfer(to) => {
             format!("is asked to hand leadership over to member {}", member(*to, tape))

@@ -110,6 +110,9 @@ impl Member {
             seed: 0,
             election_timeout: ELECTION_TIMEOUT,
             heartbeat: HEARTBEAT,
+            clock_drift: None,
+            promotion_lag: None,
+            rests: false,
             limits: quorate::limits::BOARD,
         };
         Self::boot(config, Image::default()).0

@@ -103,7 +103,18 @@ fn config(me: usize, voters: Members) -> Config {
     let (boot, seed) = (1, 1 + me as u64);
     let (election_timeout, heartbeat) = (Span::millis(150), Span::millis(30));
     let me = Slot::new(me as u8);
-    Config { me, voters, boot, seed, election_timeout, heartbeat, limits: BOARD }
+    Config {
+        me,
+        voters,
+        boot,
+        seed,
+        election_timeout,
+        heartbeat,
+        clock_drift: None,
+        promotion_lag: None,
+        rests: false,
+        limits: BOARD,
+    }
 }
 
 impl Stage {
