@@ -26,11 +26,11 @@ pub struct Limits {
     pub window: usize,
     /// Bytes of the entries in one append message; a heavier entry travels alone, and no request may
     /// be heavier.
-    pub batch_bytes: u64,
+    pub batch_bytes: u32,
     /// Bytes of entries sent to one follower and not yet acknowledged; one message may go beyond it.
-    pub window_bytes: u64,
+    pub window_bytes: u32,
     /// Bytes of a leader's entries that are not committed yet.
-    pub uncommitted_bytes: u64,
+    pub uncommitted_bytes: u32,
     /// Clients whose last answer is remembered.
     pub sessions: usize,
     /// Bytes of a snapshot.
@@ -99,7 +99,7 @@ impl Limits {
                 value
             }
         }
-        const fn clamp_bytes(value: u64, most: u64) -> u64 {
+        const fn clamp_bytes(value: u32, most: u32) -> u32 {
             if value < most { value } else { most }
         }
         Self {

@@ -32,6 +32,7 @@ pub trait StateMachine {
 
     /// How many bytes a command takes in a message, roughly: what limits in bytes count. Said here for
     /// commands that own no memory of their own.
+    #[must_use]
     fn weight(_: &Self::Command) -> u64 {
         size_of::<Self::Command>() as u64
     }

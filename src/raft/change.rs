@@ -25,7 +25,7 @@ impl Raft {
     /// Whether this leader may append a configuration now.
     fn may_change(&self) -> bool {
         let Role::Leader(leading) = &self.role else { return false };
-        leading.barrier().index <= self.commit && self.log.configured().at <= self.commit
+        leading.barrier() <= self.commit && self.log.configured().at <= self.commit
     }
 
     /// Refuses a change that may not be made, or not now. `check` has made sure that this member leads.
@@ -58,7 +58,7 @@ impl Raft {
     /// A slot that would begin to vote and could not keep up: commits would wait for it (pd#11236). A
     /// witness gets no payloads, and so catches up at once.
     fn laggard(&self, next: &Configuration) -> Option<Slot> {
-        let (lag, last) = (self.config.promotion_lag?, self.log.last().index);
+        let (lag, last) = (u64::from(self.config.promotion_lag?), self.log.last().index);
         let Role::Leader(leading) = &self.role else { return None };
         let now = self.configuration();
         let mut new = next.electorate().minus(now.electorate()).minus(next.witnesses()).iter();

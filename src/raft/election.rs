@@ -38,7 +38,7 @@ impl Raft {
     /// Stops leading, if this member leads, and waits as a follower of nobody.
     pub(super) fn step_down<X: Outbox<Output> + ?Sized>(&mut self, why: SteppedDown, out: &mut X) {
         let Role::Leader(leading) = &self.role else { return };
-        if self.commit < leading.barrier().index {
+        if self.commit < leading.barrier() {
             self.fruitless = self.fruitless.saturating_add(1);
         }
         out.event(Event::SteppedDown { term: self.term, why });
@@ -100,7 +100,8 @@ impl Raft {
             self.log.append(self.term, 1);
             let (barrier, members) = (self.log.last(), self.audience());
             out.event(Event::Elected { barrier });
-            self.role = Role::Leader(Leadership::new(&self.config, self.now, members, barrier));
+            self.role =
+                Role::Leader(Leadership::new(&self.config, self.now, members, barrier.index));
             self.set_alarm();
         }
     }

@@ -8,11 +8,14 @@ use super::{Configuration, Message, Output, Raft, Role};
 use crate::event::{Event, Ignored, Stopped};
 use crate::id::{EntryId, Index, Members, Slot, Term};
 use crate::machine::Outbox;
+use crate::time::Instant;
 
 /// What only a follower has.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Following {
     leader: Option<Slot>,
+    /// When it was last heard.
+    heard: Instant,
     /// The vote of this ballot was given and is not told yet.
     pub(super) vote_owed: bool,
     /// Up to where the log agrees with the leader's.
@@ -33,6 +36,7 @@ impl Following {
     pub(super) const fn nobody() -> Self {
         Self {
             leader: None,
+            heard: Instant::ORIGIN,
             vote_owed: false,
             matched: Index::ZERO,
             acked: Index::ZERO,
@@ -45,6 +49,16 @@ impl Following {
 
     pub(super) const fn leader(&self) -> Option<Slot> {
         self.leader
+    }
+
+    /// When the leader was last heard.
+    pub(super) fn heard(&self) -> Option<Instant> {
+        self.leader.map(|_| self.heard)
+    }
+
+    /// Takes the leader as heard at `now`.
+    pub(super) const fn begin_at(&mut self, now: Instant) {
+        self.heard = now;
     }
 
     /// Notes the leader's round; a new one is to be answered.
@@ -94,6 +108,7 @@ impl Raft {
             self.role = Role::Follower(Following { leader: Some(from), ..Following::nobody() });
         }
         if let Role::Follower(following) = &mut self.role {
+            following.begin_at(self.now);
             following.hear(round);
         }
         Ok(())

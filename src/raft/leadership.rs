@@ -9,7 +9,7 @@ use super::read::Asked;
 use super::transfer::Transfer;
 use super::{Config, Configuration};
 use crate::bounded::List;
-use crate::id::{EntryId, Index, Members, Slot};
+use crate::id::{Index, Members, Slot};
 use crate::limits;
 use crate::time::{Instant, Span};
 
@@ -45,11 +45,13 @@ pub(super) struct Progress {
 /// What only a leader has.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Leadership {
-    barrier: EntryId,
+    /// Where the first entry of the term stands.
+    barrier: Index,
     next_heartbeat: Instant,
-    /// The newest round sent, the newest asked for, the newest a read waits for, the newest told.
+    /// The newest round sent, whether another is asked for, the newest that a read waits for, the
+    /// newest told.
     pub(super) round: u64,
-    round_asked: u64,
+    next_is_asked: bool,
     round_read: u64,
     round_told: u64,
     /// The followers whose reads wait for a round.
@@ -64,12 +66,12 @@ pub(super) struct Leadership {
 }
 
 impl Leadership {
-    pub(super) fn new(config: &Config, now: Instant, members: Members, barrier: EntryId) -> Self {
+    pub(super) fn new(config: &Config, now: Instant, members: Members, barrier: Index) -> Self {
         let mut leading = Self {
             barrier,
             next_heartbeat: now.after(config.heartbeat),
             round: 0,
-            round_asked: 0,
+            next_is_asked: false,
             round_read: 0,
             round_told: 0,
             asking: Members::NONE,
@@ -78,7 +80,7 @@ impl Leadership {
             transfer: None,
             peers: List::new(),
         };
-        leading.welcome(members, now, barrier.index);
+        leading.welcome(members, now, barrier);
         leading
     }
 
@@ -108,7 +110,7 @@ impl Leadership {
         }
     }
 
-    pub(super) const fn barrier(&self) -> EntryId {
+    pub(super) const fn barrier(&self) -> Index {
         self.barrier
     }
 
@@ -141,8 +143,7 @@ impl Leadership {
             return;
         }
         self.next_heartbeat = now.after(heartbeat);
-        self.round = self.round.saturating_add(1).max(self.round_asked);
-        self.round_asked = self.round;
+        (self.round, self.next_is_asked) = (self.round.saturating_add(1), false);
         self.lease.begins(self.round, now);
         self.transfer.iter_mut().for_each(|transfer| transfer.told = false);
         for sending in self.peers.iter_mut().filter_map(|peer| peer.sending.as_mut()) {
@@ -152,8 +153,8 @@ impl Leadership {
 
     /// Names the round that a read arriving now must wait for: the next to begin.
     pub(super) const fn join_round(&mut self) -> u64 {
-        self.round_asked = self.round.saturating_add(1);
-        self.round_asked
+        self.next_is_asked = true;
+        self.round.saturating_add(1)
     }
 
     /// The same for a read of this member's own.
@@ -179,8 +180,8 @@ impl Leadership {
 
     /// Begins the round that was asked for, unless one is under way.
     pub(super) fn begin_round(&mut self, configuration: &Configuration, me: Slot, now: Instant) {
-        if self.round_asked > self.round && self.round_confirmed(configuration, me) >= self.round {
-            self.round = self.round_asked;
+        if self.next_is_asked && self.round_confirmed(configuration, me) >= self.round {
+            (self.round, self.next_is_asked) = (self.round.saturating_add(1), false);
             self.lease.begins(self.round, now);
         }
     }

@@ -23,8 +23,9 @@ use crate::time::{Instant, Span};
 /// What a leader knows of its lease.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Lease {
-    /// The round that is timed, and when it began.
-    timed: Option<(u64, Instant)>,
+    /// The round that is timed, or zero, and when it began.
+    timed: u64,
+    began: Instant,
     /// When the newest timed round began that a quorum has answered.
     since: Option<Instant>,
     /// The clock went back here: it must pass this before anything is timed.
@@ -38,7 +39,8 @@ pub(super) struct Lease {
 impl Lease {
     pub(super) const fn none() -> Self {
         Self {
-            timed: None,
+            timed: 0,
+            began: Instant::ORIGIN,
             since: None,
             clock_is_past: Instant::ORIGIN,
             heirs: Members::NONE,
@@ -48,20 +50,20 @@ impl Lease {
 
     /// A round begins; it is timed unless another one is.
     pub(super) fn begins(&mut self, round: u64, now: Instant) {
-        if self.timed.is_none() && now > self.clock_is_past {
-            self.timed = Some((round, now));
+        if self.timed == 0 && now > self.clock_is_past {
+            (self.timed, self.began) = (round, now);
         }
     }
 
     /// Whether the answers to a round are waited for.
     pub(super) const fn is_timing(&self) -> bool {
-        self.timed.is_some()
+        self.timed > 0
     }
 
     /// A quorum has answered a round.
     pub(super) fn confirmed(&mut self, round: u64) {
-        if let Some((_, began)) = self.timed.take_if(|(timed, _)| *timed <= round) {
-            self.since = Some(began);
+        if self.is_timing() && self.timed <= round {
+            (self.timed, self.since) = (0, Some(self.began));
         }
     }
 
@@ -73,7 +75,8 @@ impl Lease {
 
     /// Nothing is known of time.
     pub(super) const fn end(&mut self) {
-        (self.timed, self.since, self.clock_is_past) = (None, None, Instant::ORIGIN);
+        (self.timed, self.since, self.clock_is_past) = (0, None, Instant::ORIGIN);
+        self.began = Instant::ORIGIN;
     }
 
     /// A member whose log ends where the leader's does, at `last`, is told to campaign.

@@ -79,7 +79,7 @@ pub struct Config {
     /// How many entries a slot may lack when it begins to vote; it must also have been sent its last
     /// stretch of entries within an election timeout (4.2.1). None: it may vote at once, and commits
     /// wait until it has caught up.
-    pub promotion_lag: Option<u64>,
+    pub promotion_lag: Option<u32>,
     /// Whether an idle group falls silent. All members must agree, and the host must say
     /// [`Input::Suspect`] when it doubts that the leader lives: nobody listens for it any more.
     pub rests: bool,
@@ -239,8 +239,15 @@ enum Role {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Told {
     commit: Index,
-    leading: Option<Term>,
-    following: Option<(Term, Option<Slot>)>,
+    role: ToldRole,
+}
+
+/// What the host has been told of this member's role.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum ToldRole {
+    Nothing,
+    Leading(Term),
+    Following(Term, Option<Slot>),
 }
 
 /// A member of a Raft group.
@@ -316,7 +323,7 @@ impl Raft {
             disk: Disk::new(config.boot, floor.index),
             snapshot: base.map(|base| base.snapshot),
             incoming: None,
-            told: Told { commit: floor.index, leading: None, following: None },
+            told: Told { commit: floor.index, role: ToldRole::Nothing },
             stopped: None,
             config,
         })
@@ -335,6 +342,18 @@ impl Raft {
             Role::Follower(following) => following.leader(),
             Role::Canvasser { .. } | Role::Candidate { .. } => None,
             Role::Leader(_) => Some(self.config.me),
+        }
+    }
+
+    /// When this member last heard its leader; a leader, a quorum.
+    #[must_use]
+    pub fn last_heard(&self) -> Option<Instant> {
+        match &self.role {
+            Role::Leader(leading) => {
+                Some(leading.quorum_heard(self.configuration(), self.config.me, self.now))
+            }
+            Role::Follower(following) => following.heard(),
+            Role::Canvasser { .. } | Role::Candidate { .. } => None,
         }
     }
 
@@ -402,8 +421,10 @@ impl Raft {
         self.rng = Rng::new(self.config.seed);
         (self.now, self.promised_until, self.fruitless) = (Instant::ORIGIN, Instant::ORIGIN, 0);
         self.alarm = self.alarm.map(|_| Instant::ORIGIN.after(self.config.election_timeout));
-        if let Role::Leader(leading) = &mut self.role {
-            leading.without_time(Instant::ORIGIN, self.config.heartbeat);
+        match &mut self.role {
+            Role::Leader(leading) => leading.without_time(Instant::ORIGIN, self.config.heartbeat),
+            Role::Follower(following) => following.begin_at(Instant::ORIGIN),
+            Role::Canvasser { .. } | Role::Candidate { .. } => {}
         }
         self.disk.begin_at(Instant::ORIGIN);
         self
@@ -507,9 +528,11 @@ impl Raft {
     pub(crate) fn check(&self, input: &Input) -> Result<(), Refused> {
         let must_lead = match input {
             _ if self.stopped.is_some() => return Err(Refused::Stopped),
-            Input::Propose { .. } | Input::StepDown => true,
             Input::Read => self.leader().is_none(),
-            Input::Reconfigure(_) | Input::Transfer(_) => true,
+            Input::Propose { .. }
+            | Input::StepDown
+            | Input::Reconfigure(_)
+            | Input::Transfer(_) => true,
             _ => false,
         };
         if must_lead && !self.leads() {
@@ -693,17 +716,16 @@ impl Raft {
     }
 
     fn tell_role<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        if let Role::Leader(leading) = &self.role {
-            if self.told.leading != Some(self.term) {
-                (self.told.leading, self.told.following) = (Some(self.term), None);
-                out.push(Output::Leading { barrier: leading.barrier() });
-            }
+        let (term, leader) = (self.term, self.leader());
+        let (role, output) = if let Role::Leader(leading) = &self.role {
+            let barrier = EntryId::new(term, leading.barrier());
+            (ToldRole::Leading(term), Output::Leading { barrier })
         } else {
-            let now = (self.term, self.leader());
-            if self.told.following != Some(now) {
-                (self.told.leading, self.told.following) = (None, Some(now));
-                out.push(Output::Following { term: now.0, leader: now.1 });
-            }
+            (ToldRole::Following(term, leader), Output::Following { term, leader })
+        };
+        if self.told.role != role {
+            self.told.role = role;
+            out.push(output);
         }
     }
 }

@@ -86,7 +86,7 @@ impl Raft {
 
     /// Whether this leader knows what is committed: an entry of its own term is.
     fn may_serve(&self) -> bool {
-        matches!(&self.role, Role::Leader(leading) if leading.barrier().index <= self.commit)
+        matches!(&self.role, Role::Leader(leading) if leading.barrier() <= self.commit)
     }
 
     /// Tells which reads may be served.

@@ -147,7 +147,9 @@ impl Raft {
     /// How many more entries may be on their way to a follower.
     fn window_of<X: Outbox<Output> + ?Sized>(&self, peer: &Progress, out: &X) -> u64 {
         let (limits, under_way) = (&self.config.limits, peer.next.previous().above(peer.matched));
-        if under_way > 0 && self.weight(peer.matched, under_way, out) >= limits.window_bytes {
+        if under_way > 0
+            && self.weight(peer.matched, under_way, out) >= u64::from(limits.window_bytes)
+        {
             return 0;
         }
         (limits.window as u64).saturating_sub(under_way)
@@ -164,7 +166,8 @@ impl Raft {
 
     /// How many of so many entries may travel in one message: one in any case.
     fn fitting<X: Outbox<Output> + ?Sized>(&self, before: Index, count: u64, out: &X) -> u64 {
-        let fits = |count| self.weight(before, count, out) <= self.config.limits.batch_bytes;
+        let fits =
+            |count| self.weight(before, count, out) <= u64::from(self.config.limits.batch_bytes);
         if count <= 1 || fits(count) {
             return count;
         }

@@ -3,7 +3,7 @@
 use super::{Body, Entry, Header, Levels, Output, Request, entry::Window};
 use crate::event::Event;
 use crate::hlc::{Clock, Stamp};
-use crate::id::Index;
+use crate::id::{Index, Members};
 use crate::machine::Outbox;
 use crate::raft::{self, Write};
 use crate::time::Now;
@@ -28,6 +28,8 @@ pub(super) struct Lift<'a, C, X: ?Sized> {
     pub(super) source: Source<'a, C>,
     /// What a command weighs.
     pub(super) weigh: fn(&C) -> u64,
+    /// Who gets no payloads.
+    pub(super) witnesses: Members,
     pub(super) now: Now,
     pub(super) out: &'a mut X,
 }
@@ -55,7 +57,18 @@ impl<C: Clone, X: Outbox<Output> + ?Sized> Outbox<raft::Output> for Lift<'_, C, 
             }
             raft::Output::Send { to, message } => {
                 let early = self.levels.early == Some(message.term());
-                self.out.push(Output::Send { to, header: Header { message, early } });
+                let brings_entries = match message {
+                    raft::Message::Append { count, .. } => count > 0,
+                    raft::Message::Configure { .. } => true,
+                    _ => false,
+                };
+                let bare = if brings_entries { to.shared(self.witnesses) } else { Members::NONE };
+                for (to, bare) in [(to.minus(bare), false), (bare, true)] {
+                    if !to.is_empty() {
+                        let header = Header { message, early, bare };
+                        self.out.push(Output::Send { to, header });
+                    }
+                }
             }
             raft::Output::Committed { index } => self.levels.committed = index,
             raft::Output::Leading { .. } => self.out.push(Output::Leading),

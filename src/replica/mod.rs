@@ -26,9 +26,11 @@ mod entry;
 mod lift;
 mod session;
 mod snapshot;
+pub mod witness;
 
 pub use entry::{Body, Entry, Request};
 pub use session::Outcome;
+pub use witness::Witness;
 
 use crate::event::{Event, Ignored, Stopped};
 use crate::hlc::{self, Clock, Stamp};
@@ -64,6 +66,8 @@ pub struct Header {
     pub message: raft::Message,
     /// The sender does not take the receiver's newest entries yet: their stamps are too early.
     pub early: bool,
+    /// The entries that it speaks of do not travel with it: the receivers are witnesses.
+    pub bare: bool,
 }
 
 /// What a host tells a replica.
@@ -165,6 +169,19 @@ pub enum Output {
         /// The newest of them.
         read: Read,
     },
+}
+
+/// How old a read may be that waits for nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Staleness {
+    /// The newest entry that it sees, with the leader's time when it was made.
+    pub as_of: Position,
+    /// How many entries are known to be committed that it does not see.
+    pub behind: u64,
+    /// How long ago this member last heard a leader say what is committed; for a leader, a quorum
+    /// answer it. What was committed since then, and while that word was on its way, is not known here.
+    /// None before anybody was heard.
+    pub unheard: Option<Span>,
 }
 
 /// Why a replica cannot go on from what is on its disk.
@@ -318,7 +335,7 @@ impl<S: StateMachine> Replica<S> {
                 self.window = Window::new(self.raft.log().floor().index);
             }
             Write::Append { term, first, last } => {
-                self.replay_entries(term, first, last, entries)?
+                self.replay_entries(term, first, last, entries)?;
             }
             Write::Configure { entry: EntryId { term, index }, .. } => {
                 self.replay_entries(term, index, index, entries)?;
@@ -367,6 +384,19 @@ impl<S: StateMachine> Replica<S> {
         self.applied
     }
 
+    /// How old a read of [`state`](Self::state) is that waits for nothing: neither for a leader nor for
+    /// what is still to be applied.
+    #[must_use]
+    pub fn staleness(&self, now: Now) -> Staleness {
+        let now = self.now.max(now.mono);
+        let behind = self.raft.commit().above(self.applied.entry.index);
+        Staleness {
+            as_of: self.applied,
+            behind,
+            unheard: self.raft.last_heard().map(|at| now.since(at)),
+        }
+    }
+
     /// The Raft machine below.
     #[must_use]
     pub const fn raft(&self) -> &Raft {
@@ -398,6 +428,7 @@ impl<S: StateMachine> Replica<S> {
     /// The entries that travel with a message.
     pub fn entries_of(&self, header: &Header) -> impl Iterator<Item = &Entry<S::Command>> {
         let (first, last) = match header.message {
+            _ if header.bare => (Index::new(1), Index::ZERO),
             raft::Message::Append { prev, count, .. } => {
                 (prev.index.next(), prev.index.plus(u64::from(count)))
             }
@@ -491,12 +522,17 @@ impl<S: StateMachine> Replica<S> {
             self.raft.check(&input)?;
             self.raft.clock_went_back(forward.mono);
         }
+        let mut witnesses = self.raft.configuration().witnesses();
+        if let raft::Input::Reconfigure(next) = &input {
+            witnesses = witnesses.and(next.witnesses());
+        }
         let mut lift = Lift {
             window: &mut self.window,
             clock: &mut self.clock,
             levels: &mut self.levels,
             source,
             weigh: S::weight,
+            witnesses,
             now: forward,
             out,
         };
@@ -548,14 +584,14 @@ impl<S: StateMachine> Replica<S> {
         for request in requests {
             let Request::Command { command, .. } = request else { continue };
             let weight = S::weight(command);
-            if weight > limits.batch_bytes {
+            if weight > u64::from(limits.batch_bytes) {
                 return Err(Refused::Full(Limit::BatchBytes));
             }
             all = all.saturating_add(weight);
         }
         let (committed, last) = (self.raft.commit(), self.raft.log().last().index);
         let waiting = self.window.weight(committed.next(), last);
-        if waiting > 0 && waiting.saturating_add(all) > limits.uncommitted_bytes {
+        if waiting > 0 && waiting.saturating_add(all) > u64::from(limits.uncommitted_bytes) {
             return Err(Refused::Full(Limit::UncommittedBytes));
         }
         Ok(())

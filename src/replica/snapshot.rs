@@ -15,6 +15,21 @@ use crate::raft::{self, Base, Configuration, Snapshot};
 use crate::state_machine::{Position, StateMachine};
 use crate::time::Now;
 
+/// The most bytes that tell where a snapshot stands and who belongs to the group there: a snapshot
+/// begins with them.
+pub(super) const HEAD: usize = 64;
+
+/// Who belongs to the group where a snapshot ends, by its first bytes.
+pub(super) fn configuration_of(
+    mut bytes: &[u8],
+    boundary: EntryId,
+) -> Result<Configuration, Malformed> {
+    let entry = EntryId::decode(&mut bytes)?;
+    Stamp::decode(&mut bytes)?;
+    let configuration = Configuration::decode(&mut bytes)?;
+    if entry == boundary { Ok(configuration) } else { Err(Malformed) }
+}
+
 /// A snapshot with its bytes, or as many of them as are here.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Held {
@@ -32,10 +47,8 @@ impl Held {
 
     /// What a log goes on from that goes on from it.
     pub(super) fn base(&self) -> Result<Base, Malformed> {
-        let mut bytes: &[u8] = &self.bytes;
-        EntryId::decode(&mut bytes)?;
-        Stamp::decode(&mut bytes)?;
-        Ok(Base { snapshot: self.snapshot, configuration: Codec::decode(&mut bytes)? })
+        let configuration = configuration_of(&self.bytes, self.snapshot.boundary)?;
+        Ok(Base { snapshot: self.snapshot, configuration })
     }
 
     fn is_complete(&self) -> bool {

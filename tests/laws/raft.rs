@@ -105,7 +105,8 @@ pub(crate) fn message(raft: &Raft, choices: &mut Choices<'_>) -> Message {
     let (term, entry) = (term(raft, choices), entry(raft, choices));
     let next = raft.term().next().unwrap_or(raft.term());
     let round = choices.near(1);
-    match choices.below(16) {
+    match choices.below(17) {
+        16 => Message::Stale { term },
         0 => Message::PreVote { term: next, last: entry },
         1 | 2 => Message::PreVoteReply { term, proposed: next, granted: choices.below(4) > 0 },
         3 => Message::Vote { term: next, last: entry, asked_to: choices.below(4) == 0 },
@@ -136,10 +137,9 @@ pub(crate) fn message(raft: &Raft, choices: &mut Choices<'_>) -> Message {
         13 if choices.below(2) == 0 => {
             Message::ReadIndex { term, life: 1, number: choices.near(1) }
         }
-        13 => {
+        _ => {
             let (number, index) = (choices.near(1), entry.index);
             Message::ReadIndexReply { term, life: 1, number, index }
         }
-        _ => Message::Stale { term },
     }
 }

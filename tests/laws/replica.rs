@@ -91,7 +91,8 @@ fn asked(choices: &mut Choices<'_>) -> Request<u64> {
 fn heard(replica: &Replica<Sum>, choices: &mut Choices<'_>) -> Given {
     let raft = replica.raft();
     let from = Slot::new(1 + choices.below(raft.config().voters.len() as u64) as u8);
-    let header = Header { message: message(raft, choices), early: choices.below(4) == 0 };
+    let header =
+        Header { message: message(raft, choices), early: choices.below(4) == 0, bare: false };
     let (entries, bytes) = match header.message {
         raft::Message::Append { count, .. } => (count.min(80), 0),
         raft::Message::Chunk { length, .. } => (0, length.min(1_000)),

@@ -19,3 +19,4 @@ mod replica;
 mod replica_snapshots;
 mod replica_weights;
 mod sum;
+mod witness;

@@ -172,11 +172,11 @@ fn alone(clock_drift: Option<u32>) -> Raft {
 
 /// Takes a step, and every step that follows from what it writes.
 fn step(raft: &mut Raft, micros: u64, input: Input) {
-    use quorate::machine::Machine;
     use quorate::time::Now;
+    use quorate_sim::raft::step_vec;
     let mut inputs = vec![input];
     while let Some(input) = inputs.pop() {
-        for output in raft.step_vec(Now::mono(micros), input).unwrap() {
+        for output in step_vec(raft, Now::mono(micros), input).unwrap() {
             if let Output::Persist { receipt, .. } = output {
                 inputs.push(Input::Persisted(receipt));
             }

@@ -49,7 +49,7 @@ impl Alone {
     ) -> Vec<Snapshot> {
         let (term, offset, length) = (Term::new(term), offset as u32, chunk.len() as u32);
         let message = Message::Chunk { term, boundary, digest, size, offset, length, round: 0 };
-        let (from, header) = (Slot::new(from), Header { message, early: false });
+        let (from, header) = (Slot::new(from), Header { message, early: false, bare: false });
         let input = || Input::Message { from, header, entries: &[], chunk };
         [self.step(input()), self.step(input())].concat()
     }
@@ -61,7 +61,7 @@ impl Alone {
             (1..=count).map(|n| Entry { stamp: stamp(n), body: Body::Barrier }).collect();
         let (term, commit, count) = (Term::new(term), Index::new(commit), count as u32);
         let message = Message::Append { term, prev, entries: term, count, commit, round: 0 };
-        let (from, header) = (Slot::new(from), Header { message, early: false });
+        let (from, header) = (Slot::new(from), Header { message, early: false, bare: false });
         let stores = self.step(Input::Message { from, header, entries: &entries, chunk: &[] });
         stores.into_iter().for_each(|snapshot| drop(self.step(Input::Stored(snapshot))));
         self.0.raft().log().last().index == prev.index.plus(u64::from(count))

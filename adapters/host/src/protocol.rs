@@ -248,7 +248,7 @@ mod tests {
         for (message, entries, chunk) in
             [(append, entries(), &[][..]), (chunk, Vec::new(), &bytes[..])]
         {
-            let header = Header { message, early: true };
+            let header = Header { message, early: true, bare: false };
             let out = Outgoing { header, entries: entries.iter().collect(), chunk };
             let out = postcard::to_stdvec(&out).unwrap();
             let sent: MemberMessage<String> = postcard::from_bytes(&out).unwrap();

@@ -206,7 +206,7 @@ fn replica_config(config: &Config, boot: u64) -> replica::Config {
             election_timeout,
             heartbeat: election_timeout.divided(5),
             clock_drift: None,
-            promotion_lag: Some(Limits::default().batch as u64),
+            promotion_lag: Some(Limits::default().batch as u32),
             rests: false,
             limits: Limits::default(),
         },

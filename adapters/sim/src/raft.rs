@@ -22,7 +22,7 @@ pub struct Setup {
     /// How far clocks drift apart, in parts of a million, if they are trusted.
     pub clock_drift: Option<u32>,
     /// How many entries a new voter may lack.
-    pub promotion_lag: Option<u64>,
+    pub promotion_lag: Option<u32>,
     /// Whether an idle group falls silent.
     pub rests: bool,
     /// Bounds.

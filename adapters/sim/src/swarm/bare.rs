@@ -85,7 +85,10 @@ impl Bare {
                     said.push(Output::Persist { receipt, write });
                 }
                 raft::Output::Send { to, message } => {
-                    said.push(Output::Send { to, header: Header { message, early: false } });
+                    said.push(Output::Send {
+                        to,
+                        header: Header { message, early: false, bare: false },
+                    });
                 }
                 raft::Output::Committed { index } => self.committed = index,
                 raft::Output::Leading { .. } => said.push(Output::Leading),

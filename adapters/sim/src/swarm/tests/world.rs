@@ -252,7 +252,7 @@ fn a_member_out_of_runs_is_no_excuse_once_it_knows_of_a_commit() {
     let (term, prev) = (Term::new(most), EntryId::new(Term::new(most), Index::new(most)));
     let message =
         Message::Append { term, prev, entries: term, count: 0, commit: Index::new(1), round: 1 };
-    let header = Header { message, early: false };
+    let header = Header { message, early: false, bare: false };
     let now = world.members[1].clocks.show(0);
     let mut said = Said { most: machine.max_outputs(), ..Said::default() };
     let from = Slot::new(0);

@@ -78,7 +78,7 @@ pub(super) fn base(snapshot: Snapshot) -> Base {
 
 /// One message to one member.
 pub(super) fn send(to: u8, message: Message) -> Output {
-    let header = Header { message, early: false };
+    let header = Header { message, early: false, bare: false };
     Output::Send { to: Members::only(Slot::new(to)), header }
 }
 
@@ -174,7 +174,10 @@ impl Stage {
                     outputs.push(Output::Persist { receipt, write });
                 }
                 Below::Send { to, message } => {
-                    outputs.push(Output::Send { to, header: Header { message, early: false } });
+                    outputs.push(Output::Send {
+                        to,
+                        header: Header { message, early: false, bare: false },
+                    });
                 }
                 Below::Committed { index } if !puppet.is_stuck => {
                     let term = puppet.raft.log().term_at(index).expect("it is in the log");
