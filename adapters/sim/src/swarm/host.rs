@@ -60,6 +60,9 @@ impl<H: Hosted> World<H> {
         }
         let outputs = &self.said.outputs;
         self.books.stepped(me, before, machine, now, outputs, &mut self.changes)?;
+        if Glance::at(machine).log() != before.log() {
+            self.books.goes_by_the_newest(me, machine)?;
+        }
         if self.books.last_committed() > self.reference.at() {
             let committed = self.books.committed_after(self.reference.at());
             self.counts.commits += committed.len() as u64;

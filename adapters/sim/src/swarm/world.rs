@@ -350,6 +350,7 @@ impl<H: Hosted> World<H> {
         });
         let before = self.books.disk(me).trail.last();
         self.books.recovered(me, &machine, &found.attempted, name)?;
+        self.books.goes_by_the_newest(me, &machine)?;
         if self.books.disk(me).trail.last() > before {
             self.marks.hit(Mark::MoreThanDurable);
         }

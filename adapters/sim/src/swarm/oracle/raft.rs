@@ -39,6 +39,11 @@ impl Glance {
         self.commit
     }
 
+    /// Where its log began and ended.
+    pub const fn log(&self) -> (EntryId, EntryId) {
+        (self.floor, self.last)
+    }
+
     /// Whether it led, and in which term.
     pub fn reign(&self) -> Option<Term> {
         self.leads.then_some(self.term)
@@ -212,9 +217,6 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
         if after.commit > before.commit {
             self.committed(slot, &before, &after)?;
         }
-        if (after.last, after.floor) != (before.last, before.floor) {
-            self.goes_by_the_newest(slot, machine)?;
-        }
         self.applied(slot, machine)?;
         let clock = machine.clock();
         let was = self.members[slot].clock.replace_if(clock);
@@ -245,8 +247,11 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
         Ok(())
     }
 
-    /// A member goes by the newest configuration of its log, committed or not.
-    fn goes_by_the_newest<H: Hosted<Entry = E>>(&self, slot: usize, machine: &H) -> Verdict {
+    /// A member's log has changed: it goes by the newest configuration in it, committed or not.
+    ///
+    /// # Errors
+    /// R10 if it goes by another.
+    pub fn goes_by_the_newest<H: Hosted<Entry = E>>(&self, slot: usize, machine: &H) -> Verdict {
         let (newest, here) = (self.in_force(slot), machine.raft().configuration());
         ensure(*here == newest, "R10", || {
             format!("n{slot} goes by {here}, and the newest in its log is {newest}")
@@ -676,7 +681,7 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
         member.trail = trail;
         member.applied = machine.applied().index;
         member.clock = machine.clock();
-        self.goes_by_the_newest(slot, machine)
+        Ok(())
     }
 }
 
