@@ -100,7 +100,11 @@ impl<S: StateMachine> Replica<S> {
         let is_crowded = self.window.len() >= limits.entries.saturating_sub(limits.entries / 4);
         // One that a leader began to send, and that the log has overtaken, will not be finished.
         self.next.take_if(|next| !next.is_complete() && next.snapshot.boundary.index <= applied);
-        if self.next.is_some() || !(is_long || is_motley || is_changed || is_full) {
+        // A member that joins does not know yet who belongs to the group where its log ends, and no log
+        // goes on from a snapshot that does not say so.
+        let is_told = !log.configuration_at(applied).voters().is_empty();
+        let is_wanted = is_long || is_motley || is_changed || is_full;
+        if self.next.is_some() || !is_told || !is_wanted {
             return;
         }
         if self.raft.is_sending() && !is_crowded {

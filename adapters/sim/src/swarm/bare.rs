@@ -180,6 +180,9 @@ impl Bare {
         let limits = self.raft.config().limits;
         let is_motley = runs.len() >= limits.runs / 2
             && runs.first().is_some_and(|run| run.last <= self.applied.index);
+        let changes = self.raft.log().configurations().skip(1);
+        let is_changed = changes.clone().count() >= limits.configurations / 2
+            && changes.clone().any(|change| change.at <= self.applied.index);
         let is_full = self.window.len() + limits.runs > limits.entries && held > 0;
         // One that a leader began to send, and that the log has overtaken, will not be finished.
         let applied = self.applied.index;
@@ -187,10 +190,13 @@ impl Bare {
             bytes.len() < next.size as usize && next.boundary.index <= applied
         });
         let is_crowded = self.window.len() >= limits.entries - limits.entries / 4;
-        if self.raft.is_sending() && !is_crowded {
+        // A member that joins does not know yet who belongs to the group where its log ends.
+        let knows = !self.raft.log().configuration_at(applied).voters().is_empty();
+        if !knows || self.raft.is_sending() && !is_crowded {
             return;
         }
-        if (held >= limits.entries / 2 || is_motley || is_full) && self.next.is_none() {
+        if (held >= limits.entries / 2 || is_motley || is_changed || is_full) && self.next.is_none()
+        {
             let bytes = self.snapshot_bytes();
             let (size, digest) = (bytes.len() as u32, digest(&bytes));
             let snapshot = Snapshot { boundary: self.applied, size, digest };
@@ -346,6 +352,8 @@ impl Hosted for Bare {
             Input::PersistFailed => self.below(now, raft::Input::PersistFailed, None, said)?,
             Input::Stored(snapshot) => self.stored(now, snapshot, said)?,
             Input::StepDown => self.below(now, raft::Input::StepDown, None, said)?,
+            Input::Transfer(to) => self.below(now, raft::Input::Transfer(to), None, said)?,
+            Input::Reconfigure(to) => self.below(now, raft::Input::Reconfigure(to), None, said)?,
         }
         self.settle(said);
         Ok(())

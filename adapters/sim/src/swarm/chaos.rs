@@ -49,10 +49,12 @@ enum Fault {
     Civil,
     Monotonic,
     StepDown,
+    Transfer,
+    Churn,
     Tick,
 }
 
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 17] = [
     (|o| o.crash, Fault::Crash),
     (|o| o.outage, Fault::Outage),
     (|o| o.partition, Fault::Partition),
@@ -67,6 +69,8 @@ const KINDS: [Kind; 15] = [
     (|o| o.civil, Fault::Civil),
     (|o| o.monotonic, Fault::Monotonic),
     (|o| o.step_down, Fault::StepDown),
+    (|o| o.transfer, Fault::Transfer),
+    (|o| o.churn, Fault::Churn),
     (|o| o.tick, Fault::Tick),
 ];
 
@@ -126,6 +130,8 @@ impl<H: Hosted> Schedule<H> {
             Fault::Monotonic => self.set_monotonic()?,
             Fault::StepDown if self.asleep[slot] > self.now => {}
             Fault::StepDown => self.act(Act::StepDown(lane), None, lane)?,
+            Fault::Transfer => self.transfer()?,
+            Fault::Churn => self.change()?,
             Fault::Tick => {
                 let lane = self.pick(self.lanes());
                 if self.asleep[lane] <= self.now {
@@ -151,9 +157,7 @@ impl<H: Hosted> Schedule<H> {
         if amnesia > 0 && chance < amnesia {
             return self.act(Act::Forget(slot), None, slot);
         }
-        let members = self.world.members.len();
-        let lost = self.world.members.iter().filter(|member| member.is_lost).count();
-        if 2 * (lost + 1) >= members && doom == 0 {
+        if doom == 0 && !self.world.can_spare(slot) {
             return Ok(()); // Only a minority may be destroyed.
         }
         if chance < rot {

@@ -5,7 +5,7 @@ use quorate::client::{Reply, What};
 use quorate::hlc::{self, Stamp};
 use quorate::id::{ClientId, EntryId, Index, Members, Slot};
 use quorate::limits::Limits;
-use quorate::raft::{self, Raft, Receipt, Snapshot, Write};
+use quorate::raft::{self, Configuration, Raft, Receipt, Snapshot, Write};
 use quorate::replica::{self, Body, Entry, Header, Outcome, Output, Replica, Request};
 use quorate::time::{Instant, Now, Span};
 use quorate::{Event, Machine, Outbox, Refused, StateMachine};
@@ -17,8 +17,10 @@ use std::hash::Hash;
 /// How the members of a group are set up.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// How many members.
+    /// How many members there can be.
     pub members: u8,
+    /// How many of them found the group, from the first slot on. The others join it or never do.
+    pub founders: u8,
     /// The least time without a leader after which a member campaigns.
     pub election_timeout: Span,
     /// How often a leader is heard.
@@ -32,11 +34,16 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// Who votes in a log that has just begun.
+    pub const fn founders(&self) -> Members {
+        Members::first(self.founders as usize)
+    }
+
     /// One member's Raft configuration.
     pub fn raft(&self, me: Slot, life: u64) -> raft::Config {
         raft::Config {
             me,
-            voters: Members::first(usize::from(self.members)),
+            voters: if me.number() < self.founders { self.founders() } else { Members::NONE },
             boot: life,
             seed: self.seed ^ (u64::from(me.number()) << 32) ^ life,
             election_timeout: self.election_timeout,
@@ -77,6 +84,10 @@ pub enum Input<'a, H: Hosted> {
     Stored(Snapshot),
     /// Stop leading.
     StepDown,
+    /// Hand leadership over.
+    Transfer(Slot),
+    /// Change the configuration.
+    Reconfigure(Configuration),
 }
 
 /// What a client wants done.
@@ -220,6 +231,8 @@ impl Hosted for Replica<Vault> {
             Input::PersistFailed => replica::Input::PersistFailed,
             Input::Stored(snapshot) => replica::Input::Stored(snapshot),
             Input::StepDown => replica::Input::StepDown,
+            Input::Transfer(to) => replica::Input::Transfer(to),
+            Input::Reconfigure(to) => replica::Input::Reconfigure(to),
         };
         Machine::step(self, now, input, said)
     }

@@ -31,8 +31,8 @@ macro_rules! options {
 }
 
 options! {
-    /// Members of the group.
-    members,
+    /// Members, and how many of them do not belong to the group at first.
+    members, spare,
     /// Clients.
     clients,
     /// The election timeout and the heartbeat.
@@ -71,8 +71,8 @@ options! {
     sick,
     /// The rate of changes of civil and of monotonic clocks.
     civil, monotonic,
-    /// The rate of requests to step down.
-    step_down,
+    /// The rate of requests to step down, to hand leadership over, and to change the configuration.
+    step_down, transfer, churn,
     /// The rate of early and late ticks.
     tick,
     /// How many in a hundred crashes leave a rotten bit, or no disk at all.
@@ -151,6 +151,8 @@ impl Options {
         options.civil = rate(&every);
         options.monotonic = rate(&every);
         options.step_down = rate(&every);
+        options.transfer = rate(&every);
+        options.churn = rate(&[2 * timeout, 5 * timeout, 15 * timeout, 60 * timeout]);
         options.tick = rate(&[timeout / 4, timeout, 10 * timeout]);
         options.rot = rate(&[5, 30]);
         options.lose = rate(&[2, 10]);
@@ -166,6 +168,10 @@ impl Options {
         options.wild = rate(&[0, 1]).min(minority);
         options.clockless = rate(&[0, 0, 1]).min(minority - options.wild);
         options.doom = u64::from(rate(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 1]) == 1 && members > 1);
+        if options.churn > 0 {
+            options.spare = one_of(&[0, 1, 1, 2, 3]).min(7 - members);
+            options.members += options.spare;
+        }
         options
     }
 
@@ -185,6 +191,7 @@ impl Options {
         };
         Setup {
             members: self.members as u8,
+            founders: (self.members - self.spare) as u8,
             election_timeout: Span::micros(self.timeout),
             heartbeat: Span::micros(self.heartbeat),
             limits,
@@ -208,7 +215,7 @@ mod tests {
     #[test]
     fn each_fault_is_in_some_runs_and_not_in_others() {
         let options: Vec<_> = (0..400).map(Options::of).collect();
-        let faults: [fn(&Options) -> u64; 12] = [
+        let faults: [fn(&Options) -> u64; 15] = [
             |o| o.lost,
             |o| o.cut,
             |o| o.crash,
@@ -221,6 +228,9 @@ mod tests {
             |o| o.lag,
             |o| o.full,
             |o| o.replayed,
+            |o| o.churn,
+            |o| o.spare,
+            |o| o.transfer,
         ];
         for (place, fault) in faults.iter().enumerate() {
             assert!(options.iter().any(|o| fault(o) > 0), "fault {place} never is");

@@ -92,6 +92,8 @@ impl Search<'_> {
         self.without::<H>(|act| {
             matches!(act, Act::Rot(..) | Act::Lose(_) | Act::Forget(_) | Act::StepDown(_))
         });
+        self.without::<H>(|act| matches!(act, Act::Transfer(..)));
+        self.without::<H>(|act| matches!(act, Act::Change(..)));
         self.without::<H>(|act| matches!(act, Act::Read(_)));
         for lane in 0..16 {
             self.without::<H>(|act| is_in_lane(act, lane));
@@ -194,6 +196,8 @@ pub(super) const fn is_in_lane(act: &Act, lane: u8) -> bool {
         | Act::Propose(of, _)
         | Act::Read(of)
         | Act::StepDown(of)
+        | Act::Transfer(of, _)
+        | Act::Change(of, _)
         | Act::Mark(of)
         | Act::Call(of, _)
         | Act::Unreachable(of, _)

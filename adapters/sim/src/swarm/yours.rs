@@ -118,6 +118,8 @@ impl<S: Workload> Hosted for Yours<S> {
             Input::PersistFailed => replica::Input::PersistFailed,
             Input::Stored(snapshot) => replica::Input::Stored(snapshot),
             Input::StepDown => replica::Input::StepDown,
+            Input::Transfer(to) => replica::Input::Transfer(to),
+            Input::Reconfigure(to) => replica::Input::Reconfigure(to),
         };
         Machine::step(&mut self.0, now, input, said)
     }

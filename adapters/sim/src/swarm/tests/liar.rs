@@ -95,6 +95,8 @@ impl<H: Hosted, L: Lie> Hosted for Liar<H, L> {
             Input::PersistFailed => Input::PersistFailed,
             Input::Stored(snapshot) => Input::Stored(snapshot),
             Input::StepDown => Input::StepDown,
+            Input::Transfer(to) => Input::Transfer(to),
+            Input::Reconfigure(to) => Input::Reconfigure(to),
         };
         self.lie.step(&mut self.machine, now, input, said)
     }

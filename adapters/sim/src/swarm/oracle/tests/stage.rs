@@ -122,7 +122,7 @@ impl Stage {
     pub(super) fn new() -> Self {
         let puppet = |me| Puppet::new(Raft::new(config(me, Members::first(3))).expect("sound"));
         let mut stage = Self {
-            books: Books::new(3, Span::millis(250)),
+            books: Books::new(3, Members::first(3), Span::millis(250)),
             puppets: (0..3).map(puppet).collect(),
             apart: None,
             slow: None,
@@ -284,12 +284,20 @@ impl Stage {
         self.settle().expect("a right trace");
     }
 
-    /// A member forgets that there are others: it is a group of its own from now on.
+    /// A member forgets that there are others: it is a group of its own from now on, and all changes
+    /// since are entries to it.
     pub(super) fn usurp(&mut self, slot: usize) {
         let only = Members::only(Slot::new(slot as u8));
         let writes: Vec<_> = self.puppets[slot].raft.image().collect();
         let mut raft = Raft::new(config(slot, only)).expect("sound");
-        writes.iter().for_each(|write| raft.replay(write));
+        for write in &writes {
+            raft.replay(&match *write {
+                Write::Configure { entry: EntryId { term, index }, .. } => {
+                    Write::Append { term, first: index, last: index }
+                }
+                write => write,
+            });
+        }
         self.puppets[slot].raft = raft;
         self.tell(slot, Input::Tick).expect("it only looks at the clock");
     }
