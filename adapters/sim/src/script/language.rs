@@ -170,7 +170,7 @@ pub enum Command {
 }
 
 /// The names of all commands, in the order of the page.
-const NAMES: &str = "add-nodes, campaign, propose, propose-conf-change, deliver, drop, \
+pub(super) const NAMES: &str = "add-nodes, campaign, propose, propose-conf-change, deliver, drop, \
     process-ready, stabilize, tick-election, tick-heartbeat, transfer-leadership, compact, crash, \
     restart, partition, heal, status, raft-log, log-level";
 
@@ -184,7 +184,10 @@ pub fn read(bytes: &[u8]) -> Result<Script, Malformed> {
     // Whether the last command takes changes on the next line.
     let mut takes_changes = false;
     if bytes.len() > MOST_BYTES {
-        return Err(Malformed { line: 1, what: format!("a script has at most {MOST_BYTES} bytes") });
+        return Err(Malformed {
+            line: 1,
+            what: format!("a script has at most {MOST_BYTES} bytes"),
+        });
     }
     for (place, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let number = place + 1;

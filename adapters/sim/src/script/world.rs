@@ -128,7 +128,9 @@ impl World {
                 nodes.iter().for_each(|node| self.tick_heartbeat(*node, &mut tale));
             }
             Command::Transfer { from, to } => {
-                self.ask(*from, Input::Transfer(Slot::new(*to)), &mut tale);
+                if self.ask(*from, Input::Transfer(Slot::new(*to)), &mut tale) {
+                    tale.push(format!(". {from} hands over to {to}"));
+                }
             }
             Command::Compact { node, index } => self.compact(*node, *index, &mut tale),
             Command::Crash(nodes) => nodes.iter().for_each(|node| self.crash(*node, &mut tale)),
