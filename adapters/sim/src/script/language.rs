@@ -271,7 +271,11 @@ impl Reader {
                 Ok(Command::Drop(which))
             }
             "process-ready" => Ok(Command::ProcessReady(self.some(rest)?)),
-            "stabilize" => Ok(Command::Stabilize(self.some(rest)?)),
+            "stabilize" => {
+                let mut words = Words::of(rest)?;
+                let _ = words.value("log-level")?;
+                Ok(Command::Stabilize(self.rest(words)?))
+            }
             "tick-election" => Ok(Command::TickElection(self.at_least_one(name, rest)?)),
             "tick-heartbeat" => Ok(Command::TickHeartbeat(self.at_least_one(name, rest)?)),
             "transfer-leadership" | "transfer-leader" => self.transfer(rest),
@@ -447,7 +451,11 @@ impl Reader {
 
     /// Nodes, separated by spaces or commas, in parentheses or not.
     fn some(&self, rest: &str) -> Result<Vec<Node>, String> {
-        let mut words = Words::of(rest)?;
+        self.rest(Words::of(rest)?)
+    }
+
+    /// Nodes, and nothing else.
+    fn rest(&self, mut words: Words) -> Result<Vec<Node>, String> {
         let mut nodes = Vec::new();
         while let Some(word) = words.next() {
             nodes.extend(set(&word)?);
@@ -461,7 +469,10 @@ impl Reader {
         self.all_known(vec![node]).map(|_| node)
     }
 
-    fn all_known(&self, nodes: Vec<Node>) -> Result<Vec<Node>, String> {
+    /// These nodes, each once.
+    fn all_known(&self, mut nodes: Vec<Node>) -> Result<Vec<Node>, String> {
+        let mut seen = BTreeSet::new();
+        nodes.retain(|node| seen.insert(*node));
         match nodes.iter().find(|node| **node > self.nodes) {
             None => Ok(nodes),
             Some(node) if self.nodes == 0 => {

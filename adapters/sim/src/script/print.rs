@@ -25,10 +25,7 @@ pub(super) fn nodes(world: &World, out: &mut dyn io::Write) -> io::Result<()> {
 
 /// A node on one line; of one that is down, what its disk says.
 fn state(node: Node, member: &Member) -> String {
-    let from_disk = if member.machine.is_none() { member.from_disk() } else { None };
-    let Some(raft) = member.machine.as_ref().or(from_disk.as_ref()) else {
-        return format!("{node} down");
-    };
+    let Some(raft) = member.shown() else { return format!("{node} down") };
     let role = if member.machine.is_none() { "down" } else { raft.role() };
     let number = |slot: Option<Slot>| slot.map_or(0, Slot::number);
     let runs = raft.log().runs().iter();
@@ -99,9 +96,7 @@ pub(super) fn status(world: &World, node: Node, tale: &mut Vec<String>) {
 
 /// The entries of a node's log above its snapshot.
 pub(super) fn log(world: &World, node: Node, tale: &mut Vec<String>) {
-    let Some(member) = world.nodes.get(&node) else { return };
-    let from_disk = if member.machine.is_none() { member.from_disk() } else { None };
-    let Some(raft) = member.machine.as_ref().or(from_disk.as_ref()) else { return };
+    let Some(raft) = world.nodes.get(&node).and_then(Member::shown) else { return };
     let (floor, last) = (raft.log().floor(), raft.log().last().index);
     if floor != EntryId::ZERO {
         tale.push(format!(". {node} log snapshot {}", id(floor)));

@@ -25,7 +25,13 @@ const ELECTION_TIMEOUT: Span = Span::millis(150);
 const HEARTBEAT: Span = Span::millis(50);
 
 /// A group that is not quiet after so many rounds will never be.
-const MOST_ROUNDS: usize = 100_000;
+const MOST_ROUNDS: usize = 10_000;
+
+/// The most messages on their way; what is sent beyond that is lost.
+const MOST_PARCELS: usize = 10_000;
+
+/// The most messages that `status` lists.
+const MOST_SHOWN: usize = 100;
 
 /// All nodes and the network.
 pub(super) struct World {
@@ -54,6 +60,8 @@ pub(super) struct Parcel {
 pub(super) struct Member {
     me: Node,
     pub(super) machine: Option<Raft>,
+    /// What its disk says, while it is down.
+    remains: Option<Raft>,
     /// Who votes in a log that has just begun.
     voters: Members,
     limits: Limits,
@@ -144,9 +152,10 @@ impl World {
                 for node in self.these(nodes) {
                     print::status(self, node, &mut tale);
                 }
-                tale.extend(
-                    self.network.iter().map(|it| format!(". on its way {}", self.tell(it))),
-                );
+                let shown = self.network.iter().take(MOST_SHOWN);
+                tale.extend(shown.map(|it| format!(". on its way {}", self.tell(it))));
+                let more = self.network.len().saturating_sub(MOST_SHOWN);
+                tale.extend((more > 0).then(|| format!(". on its way {more} more")));
             }
             Command::RaftLog(nodes) => {
                 for node in self.these(nodes) {
@@ -192,6 +201,7 @@ impl World {
             let mut member = Member {
                 me,
                 machine: None,
+                remains: None,
                 voters,
                 limits: Limits { window, ..Limits::default() },
                 disk,
@@ -351,6 +361,7 @@ impl World {
         if let Some(member) = self.living(node, tale) {
             let lost = member.wanted.len();
             member.machine = None;
+            member.remains = member.from_disk();
             member.wanted.clear();
             let loses = if lost > 0 { ", and loses what was not processed" } else { "" };
             tale.push(format!(". {node} crashes{loses}"));
@@ -414,8 +425,13 @@ impl World {
                     Wanted::Send { to, message } => {
                         for to in to.iter().map(Slot::number) {
                             let parcel = Parcel { from: node, to, message };
-                            tale.push(format!(". sends {}", self.tell(&parcel)));
-                            self.network.push(parcel);
+                            if self.network.len() < MOST_PARCELS {
+                                tale.push(format!(". sends {}", self.tell(&parcel)));
+                                self.network.push(parcel);
+                            } else {
+                                let words = self.tell(&parcel);
+                                tale.push(format!(". loses {words}: the network is full"));
+                            }
                         }
                     }
                     Wanted::Store(snapshot) => {
@@ -556,8 +572,13 @@ impl Member {
         self.machine.as_ref().is_some_and(Raft::leads)
     }
 
+    /// Its machine, or, while it is down, what its disk says.
+    pub(super) fn shown(&self) -> Option<&Raft> {
+        self.machine.as_ref().or(self.remains.as_ref())
+    }
+
     /// What its disk says: a machine that has not taken a step.
-    pub(super) fn from_disk(&self) -> Option<Raft> {
+    fn from_disk(&self) -> Option<Raft> {
         let config = Config {
             me: Slot::new(self.me),
             voters: self.voters,
@@ -575,7 +596,7 @@ impl Member {
     /// Starts from the disk. A first tick sets the clock.
     fn start(&mut self) {
         self.lives += 1;
-        self.machine = self.from_disk();
+        (self.machine, self.remains) = (self.from_disk(), None);
         self.applied =
             self.machine.as_ref().map_or(Index::ZERO, |machine| machine.log().floor().index);
         // What the first step tells is what the state line shows.
