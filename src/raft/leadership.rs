@@ -214,10 +214,11 @@ impl Raft {
         let audience = leading.map_or(Members::NONE, |_| self.audience());
         audience.iter().filter_map(move |slot| {
             let progress = leading?.peers.get(slot.position())?;
+            let under_way = progress.next.previous().above(progress.matched);
             let (pace, is_waiting) = match progress {
                 _ if progress.next <= self.log.floor().index => (Pace::Snapshot, true),
                 Progress { probing: true, waiting, .. } => (Pace::Probe, *waiting),
-                _ => (Pace::Replicate, self.window_of(progress) == 0),
+                _ => (Pace::Replicate, under_way >= self.config.limits.window as u64),
             };
             let next = progress.next.max(self.log.floor().index.next());
             Some((slot, Peer { matched: progress.matched, next, pace, is_waiting }))

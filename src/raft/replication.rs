@@ -139,7 +139,7 @@ impl Raft {
     }
 
     /// How many more entries may be on their way to a follower.
-    pub(super) fn window_of(&self, peer: &Progress) -> u64 {
+    fn window_of(&self, peer: &Progress) -> u64 {
         let under_way = peer.next.previous().above(peer.matched);
         (self.config.limits.window as u64).saturating_sub(under_way)
     }

@@ -200,9 +200,7 @@ pub fn read(bytes: &[u8]) -> Result<Script, Malformed> {
         }
         let line = std::str::from_utf8(line).map_err(|_| wrong("this is not UTF-8".to_owned()))?;
         let text = line.trim();
-        if skips.passes_over(text) {
-            takes_changes = false;
-        } else if text.is_empty() {
+        if skips.passes_over(text) || text.is_empty() {
             takes_changes = false;
         } else if text.starts_with('#') {
         } else if takes_changes && changes(text).is_some() {

@@ -193,37 +193,42 @@ pub(super) fn write(texts: &Texts, write: &Write) -> String {
     }
 }
 
-/// The kinds of messages: how the machine calls them, and how etcd does.
-const fn kind(message: &Message) -> (&'static str, &'static str) {
+/// How the machine calls a message.
+fn kind(message: &Message) -> String {
+    let debug = format!("{message:?}");
     match message {
-        Message::PreVote { .. } => ("PreVote", "msgprevote"),
-        Message::PreVoteReply { .. } => ("PreVoteReply", "msgprevoteresp"),
-        Message::Vote { .. } => ("Vote", "msgvote"),
-        Message::VoteReply { .. } => ("VoteReply", "msgvoteresp"),
-        Message::Append { .. } => ("Append", "msgapp"),
-        Message::Configure { .. } => ("Configure", "msgapp"),
-        Message::Matched { .. } => ("Matched", "msgappresp"),
-        Message::Conflict { .. } => ("Conflict", "msgappresp"),
-        Message::Chunk { .. } => ("Snapshot", "msgsnap"),
-        Message::Received { .. } => ("Received", "msgsnapstatus"),
-        Message::Campaign { .. } => ("Campaign", "msgtimeoutnow"),
-        Message::Stale { .. } => ("Stale", "msgappresp"),
+        Message::Chunk { .. } => "Snapshot".to_owned(),
+        _ => debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// What etcd sends in its place.
+const fn kind_in_etcd(message: &Message) -> &'static str {
+    match message {
+        Message::PreVote { .. } => "msgprevote",
+        Message::PreVoteReply { .. } => "msgprevoteresp",
+        Message::Vote { .. } => "msgvote",
+        Message::VoteReply { .. } => "msgvoteresp",
+        Message::Append { .. } | Message::Configure { .. } => "msgapp",
+        Message::Matched { .. } | Message::Conflict { .. } => "msgappresp",
+        Message::Chunk { .. } => "msgsnap",
+        Message::Campaign { .. } => "msgtimeoutnow",
+        _ => "",
     }
 }
 
 /// Whether a message is of this kind, in lower case; an append without entries is a heartbeat too.
 pub(super) fn is_kind(name: &str, message: &Message) -> bool {
-    let (ours, etcds) = kind(message);
     let is_heartbeat = matches!(message, Message::Append { count: 0, .. });
-    name == etcds
-        || name.eq_ignore_ascii_case(ours)
+    name == kind_in_etcd(message)
+        || name.eq_ignore_ascii_case(&kind(message))
         || (is_heartbeat && ["heartbeat", "msgheartbeat"].contains(&name))
 }
 
 /// A message on its way.
 pub(super) fn parcel(texts: &Texts, parcel: &Parcel) -> String {
     let Parcel { from, to, message } = parcel;
-    let (name, _) = kind(message);
+    let name = kind(message);
     let yes = |granted: bool| if granted { "granted" } else { "refused" };
     let says = match *message {
         Message::PreVote { term, last } => format!("term={term} last={}", id(last)),
@@ -254,9 +259,8 @@ pub(super) fn parcel(texts: &Texts, parcel: &Parcel) -> String {
             let part = if length == 0 { " (heartbeat)" } else { "" };
             format!("term={term} snapshot={}{part}", id(boundary))
         }
-        Message::Received { term, .. } => format!("term={term}"),
         Message::Campaign { term, last } => format!("term={term} last={}", id(last)),
-        Message::Stale { term } => format!("term={term}"),
+        _ => format!("term={}", message.term()),
     };
     format!("{from}->{to} {name} {says}")
 }

@@ -9,13 +9,13 @@
 
 use super::language::{Command, MOST_NODES, Messages, Node, Transition};
 use super::print;
-use crate::raft::Outputs;
+use crate::raft::{Outputs, Setup};
 use quorate::Machine;
 use quorate::event::{Event, Ignored};
 use quorate::id::{EntryId, Index, Members, Slot, Term};
 use quorate::limits::Limits;
 use quorate::raft::{
-    Base, Change, Config, Configuration, Input, Message, Output, Raft, Receipt, Snapshot, Write,
+    Base, Change, Configuration, Input, Message, Output, Raft, Receipt, Snapshot, Write,
 };
 use quorate::time::{Instant, Now, Span};
 use std::collections::BTreeMap;
@@ -361,7 +361,7 @@ impl World {
         if let Some(member) = self.living(node, tale) {
             let lost = member.wanted.len();
             member.machine = None;
-            member.remains = member.from_disk();
+            member.remains = member.on_disk();
             member.wanted.clear();
             let loses = if lost > 0 { ", and loses what was not processed" } else { "" };
             tale.push(format!(". {node} crashes{loses}"));
@@ -578,16 +578,16 @@ impl Member {
     }
 
     /// What its disk says: a machine that has not taken a step.
-    fn from_disk(&self) -> Option<Raft> {
-        let config = Config {
-            me: Slot::new(self.me),
-            voters: self.voters,
-            boot: self.lives,
-            seed: u64::from(self.me),
+    fn on_disk(&self) -> Option<Raft> {
+        let (voters, limits) = (self.voters, self.limits);
+        let setup = Setup {
+            voters,
+            limits,
             election_timeout: ELECTION_TIMEOUT,
             heartbeat: HEARTBEAT,
-            limits: self.limits,
+            ..Setup::of(1)
         };
+        let config = setup.config(Slot::new(self.me), self.lives);
         let mut machine = Raft::recover(config, self.disk.base).ok()?;
         self.disk.writes.iter().for_each(|write| machine.replay(write));
         Some(machine)
@@ -596,7 +596,7 @@ impl Member {
     /// Starts from the disk. A first tick sets the clock.
     fn start(&mut self) {
         self.lives += 1;
-        (self.machine, self.remains) = (self.from_disk(), None);
+        (self.machine, self.remains) = (self.on_disk(), None);
         self.applied =
             self.machine.as_ref().map_or(Index::ZERO, |machine| machine.log().floor().index);
         // What the first step tells is what the state line shows.
