@@ -7,7 +7,7 @@
 use super::lease::Lease;
 use super::read::Asked;
 use super::transfer::Transfer;
-use super::{Config, Configuration};
+use super::{Config, Configuration, Raft, Role};
 use crate::bounded::List;
 use crate::id::{Index, Members, Slot};
 use crate::limits;
@@ -40,6 +40,30 @@ pub(super) struct Progress {
     stretch: Index,
     stretch_began: Instant,
     keeps_up: bool,
+}
+
+/// How a leader sends entries to a follower.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Pace {
+    /// One message at a time, until it is known where the two logs agree.
+    Probe,
+    /// As fast as the window permits.
+    Replicate,
+    /// None: it lacks what the leader's log no longer has, and is sent the snapshot.
+    Snapshot,
+}
+
+/// What a leader knows of a follower, for those who look on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Peer {
+    /// Up to where it has acknowledged the log.
+    pub matched: Index,
+    /// The next entry to send; while it is sent a snapshot, the one that follows it.
+    pub next: Index,
+    /// How it is sent entries.
+    pub pace: Pace,
+    /// No entry is sent before it answers.
+    pub is_waiting: bool,
 }
 
 /// What only a leader has.
@@ -234,6 +258,25 @@ impl Leadership {
         let is_there = |peer: &Progress| peer.matched == last && peer.round_heard == self.round;
         let mut all = members.iter();
         self.round > 0 && all.all(|slot| self.peers.get(slot.position()).is_some_and(is_there))
+    }
+}
+
+impl Raft {
+    /// What this member knows of those it sends its log to, by slot; nothing unless it leads.
+    pub fn peers(&self) -> impl Iterator<Item = (Slot, Peer)> {
+        let leading = if let Role::Leader(leading) = &self.role { Some(leading) } else { None };
+        let audience = leading.map_or(Members::NONE, |_| self.audience());
+        audience.iter().filter_map(move |slot| {
+            let progress = leading?.peers.get(slot.position())?;
+            let under_way = progress.next.previous().above(progress.matched);
+            let (pace, is_waiting) = match progress {
+                _ if progress.next <= self.log.floor().index => (Pace::Snapshot, true),
+                Progress { probing: true, waiting, .. } => (Pace::Probe, *waiting),
+                _ => (Pace::Replicate, under_way >= self.config.limits.window as u64),
+            };
+            let next = progress.next.max(self.log.floor().index.next());
+            Some((slot, Peer { matched: progress.matched, next, pace, is_waiting }))
+        })
     }
 }
 

@@ -38,6 +38,7 @@ mod transfer;
 
 pub use configuration::{Change, Configuration, Unchangeable};
 pub use durability::{Receipt, Write};
+pub use leadership::{Pace, Peer};
 pub use log::{Configured, Log, Run};
 pub use message::{Base, Message, Snapshot};
 pub use read::Read;

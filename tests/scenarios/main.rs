@@ -3,6 +3,7 @@
 mod cast;
 mod client;
 mod compaction;
+mod configurations;
 mod errors;
 mod hlc;
 mod lease;
