@@ -1,17 +1,45 @@
 //! A group of payload-free machines in one thread: the order alone.
 
-use super::{ELECTION_TIMEOUT, Shape, TICK, raft_config};
-use quorate::Machine;
+use super::{ELECTION_TIMEOUT, TICK, raft_config};
+use crate::load::{Measured, Shape};
 use quorate::id::{EntryId, Index, Members, Slot};
 use quorate::raft::{Base, Input, Message, Output, Raft, Snapshot};
 use quorate::time::Now;
+use quorate::{Machine, limits};
 use std::collections::VecDeque;
 
-/// How many entries a member holds before it lets them go; raft-rs is measured with the same.
+/// How many entries a member holds before it lets them go; raft-rs is measured with the same. (Or half
+/// the runs that it may hold, as a replica does.)
 const COMPACT_EVERY: u64 = 16_384;
 
+/// Commits entries in a group whose log has `grown` already.
+pub(super) fn run(shape: Shape, grown: u64, units: u64) -> Measured {
+    let mut group = Group::new(shape.nodes);
+    group.commit(Shape { batch: 1_000, depth: 1, ..shape }, grown);
+    group.commit(shape, units);
+    group.measured()
+}
+
+/// Elects one leader after another in a group of three.
+pub(super) fn elect(units: u64) -> Measured {
+    let mut group = Group::new(3);
+    (0..units).for_each(|_| group.elect());
+    group.measured()
+}
+
+/// Ticks a group of three that has nothing to do.
+pub(super) fn idle(units: u64) -> Measured {
+    let mut group = Group::new(3);
+    for _ in 0..units {
+        group.micros += TICK.as_micros();
+        group.tick();
+        while group.deliver() {}
+    }
+    group.measured()
+}
+
 /// A group and the network between its members.
-pub(crate) struct Group {
+struct Group {
     members: Vec<Raft>,
     committed: Vec<Index>,
     compacted: Vec<Index>,
@@ -19,13 +47,12 @@ pub(crate) struct Group {
     network: VecDeque<(Slot, Members, Message)>,
     outbox: Vec<Output>,
     micros: u64,
-    /// How many messages were delivered.
-    pub(crate) messages: u64,
+    messages: u64,
 }
 
 impl Group {
     /// A group whose leader has committed its first entry on every member.
-    pub(crate) fn new(nodes: usize) -> Self {
+    fn new(nodes: usize) -> Self {
         let mut group = Self {
             members: (0..nodes).map(|n| Raft::new(raft_config(n, nodes)).unwrap()).collect(),
             committed: vec![Index::ZERO; nodes],
@@ -40,13 +67,13 @@ impl Group {
         group
     }
 
-    fn now(&self) -> Now {
-        Now::mono(self.micros)
+    const fn measured(&self) -> Measured {
+        Measured { messages: self.messages, bytes: 0 }
     }
 
     /// Takes one step and does what it says; the disk is memory, so a write is durable at once.
     fn step(&mut self, at: Slot, input: Input) {
-        let now = self.now();
+        let now = Now::mono(self.micros);
         let mut input = Some(input);
         while let Some(next) = input.take() {
             self.members[at.position()].step(now, next, &mut self.outbox).expect("is taken");
@@ -59,7 +86,9 @@ impl Group {
                 }
             }
         }
-        if self.committed[at.position()].above(self.compacted[at.position()]) >= COMPACT_EVERY {
+        let held = self.committed[at.position()].above(self.compacted[at.position()]);
+        let runs = self.members[at.position()].log().runs().len();
+        if held >= COMPACT_EVERY || (runs >= limits::MOST.runs / 2 && held > 0) {
             self.compact(at);
         }
     }
@@ -101,7 +130,7 @@ impl Group {
     }
 
     /// The leader falls silent, and another is elected; its first entry is committed everywhere.
-    pub(crate) fn elect(&mut self) {
+    fn elect(&mut self) {
         let others = (0..self.members.len()).filter(|n| Some(*n) != self.leader());
         let first = others.min_by_key(|n| self.members[*n].deadline()).expect("has members");
         self.micros = self.members[first].deadline().expect("is alive").as_micros();
@@ -112,7 +141,7 @@ impl Group {
     }
 
     /// Commits entries on every member.
-    pub(crate) fn commit(&mut self, Shape { batch, depth, .. }: Shape, count: u64) {
+    fn commit(&mut self, Shape { batch, depth, .. }: Shape, count: u64) {
         let leader = self.leader().expect("a leader was elected");
         let base = self.committed[leader];
         let mut proposed = 0;
@@ -129,19 +158,10 @@ impl Group {
             self.tick();
         }
     }
-
-    /// Nothing happens but time: so many ticks of all members.
-    pub(crate) fn idle(&mut self, ticks: u64) {
-        for _ in 0..ticks {
-            self.micros += TICK.as_micros();
-            self.tick();
-            while self.deliver() {}
-        }
-    }
 }
 
 /// A follower that has heard its leader once, and now has nothing to do.
-pub(crate) fn idle_follower() -> Raft {
+pub(super) fn idle_follower() -> Raft {
     let mut raft = Raft::new(raft_config(0, 3)).unwrap();
     let mut outbox = Vec::new();
     let mut input = Some(Input::Message { from: slot(1), message: heartbeat() });
@@ -157,11 +177,11 @@ pub(crate) fn idle_follower() -> Raft {
 }
 
 /// The first word of a leader whose log is empty.
-pub(crate) const fn heartbeat() -> Message {
+pub(super) const fn heartbeat() -> Message {
     let (term, prev, commit) = (quorate::id::Term::new(1), EntryId::ZERO, Index::ZERO);
     Message::Append { term, prev, entries: term, count: 0, commit, round: 1 }
 }
 
-pub(crate) fn slot(n: usize) -> Slot {
+pub(super) fn slot(n: usize) -> Slot {
     Slot::new(u8::try_from(n).expect("groups are small"))
 }

@@ -3,22 +3,42 @@
 //!
 //! An entry counts when it is committed and applied on every member.
 
+mod clock;
 mod command;
-pub(crate) mod clock;
-pub(crate) mod core;
-pub(crate) mod replica;
+mod core;
+mod replica;
 
+use crate::load::{self, Measured, Shape};
 use quorate::id::Members;
 use quorate::limits::Limits;
 use quorate::raft;
 use quorate::time::Span;
 
-/// How many nodes, entries in a batch, and batches under way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    pub(crate) nodes: usize,
-    pub(crate) batch: u64,
-    pub(crate) depth: u64,
+/// Does our work: see [`load::run`](crate::load::run). `after` so many commits a log has that length.
+pub(crate) fn run(words: &[&str], units: u64) -> Option<Measured> {
+    match words {
+        [kind, nodes, batch, depth, rest @ ..] => {
+            let shape = Shape::parse(&[nodes, batch, depth])?;
+            let grown = match rest {
+                [] => 0,
+                ["after", length] => length.parse().ok()?,
+                _ => return None,
+            };
+            match *kind {
+                "core" => Some(core::run(shape, grown, units)),
+                "replica" => Some(replica::run(shape, false, grown, units)),
+                "wire" => Some(replica::run(shape, true, grown, units)),
+                _ => None,
+            }
+        }
+        ["elect"] => Some(core::elect(units)),
+        ["idle"] => Some(core::idle(units)),
+        ["hold-core"] => Some(load::hold(units, core::idle_follower)),
+        ["hold-replica"] => Some(load::hold(units, replica::idle_follower)),
+        ["stamp"] => Some(load::silently(|| clock::stamp(units))),
+        ["update"] => Some(load::silently(|| clock::update(units))),
+        _ => None,
+    }
 }
 
 /// A host's tick, where a peer counts in ticks: raft-rs beats every second one, and so do we.

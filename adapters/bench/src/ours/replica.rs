@@ -5,7 +5,8 @@
 
 use super::command::{Command, SIZE, Tally};
 use super::core::{heartbeat, slot};
-use super::{ELECTION_TIMEOUT, Shape, clock, raft_config};
+use super::{ELECTION_TIMEOUT, clock, raft_config};
+use crate::load::{Measured, Shape};
 use quorate::id::{ClientId, GroupId, Members, Slot};
 use quorate::replica::{Config, Header, Input, Output, Replica, Request};
 use quorate::time::Now;
@@ -16,15 +17,25 @@ use std::collections::VecDeque;
 
 const GROUP: GroupId = GroupId::new(1);
 
+/// Commits commands in a group whose log has `grown` already.
+pub(super) fn run(shape: Shape, wire: bool, grown: u64, units: u64) -> Measured {
+    let mut group = Group::new(shape, wire);
+    group.commit(Shape { batch: 1_000, depth: 1, ..shape }, grown);
+    group.commit(shape, units);
+    Measured { messages: group.host.messages, bytes: group.host.bytes }
+}
+
 /// A group and what hosts it.
-pub(crate) struct Group {
+struct Group {
     members: Vec<Replica<Tally>>,
     host: Host,
     /// Where a message is decoded.
     heard: MemberMessage<Command>,
-    /// The next requests, and the number of the last command of each client.
+    /// How many clients have a session, and how many commands they have sent together.
+    clients: u64,
+    sent: u64,
+    /// The next requests.
     requests: Vec<Request<Command>>,
-    sequence: u64,
 }
 
 /// One thread that is the host of all members, and the network between them.
@@ -92,7 +103,7 @@ impl Parcel {
 impl Group {
     /// A group with a leader that has opened a session for each client: as many as a batch has
     /// commands.
-    pub(crate) fn new(Shape { nodes, batch, .. }: Shape, wire: bool) -> Self {
+    fn new(Shape { nodes, batch, .. }: Shape, wire: bool) -> Self {
         let mut group = Self {
             members: (0..nodes).map(|n| member(n, nodes)).collect(),
             host: Host {
@@ -105,8 +116,9 @@ impl Group {
                 bytes: 0,
             },
             heard: nothing(),
+            clients: batch,
+            sent: 0,
             requests: Vec::new(),
-            sequence: 0,
         };
         group.members.iter_mut().for_each(|replica| group.host.step(replica, Input::Tick));
         while group.leader().is_none() {
@@ -121,11 +133,6 @@ impl Group {
 
     fn leader(&self) -> Option<usize> {
         self.members.iter().position(|replica| replica.raft().leads())
-    }
-
-    /// Messages delivered so far, and the bytes of their frames.
-    pub(crate) fn traffic(&self) -> (u64, u64) {
-        (self.host.messages, self.host.bytes)
     }
 
     fn submit(&mut self) {
@@ -164,7 +171,7 @@ impl Group {
     }
 
     /// Commits commands and applies them on every member.
-    pub(crate) fn commit(&mut self, Shape { batch, depth, .. }: Shape, count: u64) {
+    fn commit(&mut self, Shape { batch, depth, .. }: Shape, count: u64) {
         let leader = self.leader().expect("a leader was elected");
         let base = self.members[leader].state().count;
         let mut proposed = 0;
@@ -172,14 +179,13 @@ impl Group {
             let open = proposed - (self.members[leader].state().count - base);
             if proposed < count && open + batch <= depth * batch {
                 let more = batch.min(count - proposed);
-                self.sequence += 1;
-                let sequence = self.sequence;
-                let command = |n| {
-                    let client = ClientId::new(n);
-                    Request::Command { client, sequence, command: Command([7; SIZE]) }
-                };
                 self.requests.clear();
-                self.requests.extend((1..=more).map(command));
+                for n in self.sent..self.sent + more {
+                    let (client, sequence) = (n % self.clients + 1, n / self.clients + 1);
+                    let (client, command) = (ClientId::new(client), Command([7; SIZE]));
+                    self.requests.push(Request::Command { client, sequence, command });
+                }
+                self.sent += more;
                 self.submit();
                 proposed += more;
             }
@@ -199,7 +205,7 @@ fn member(n: usize, nodes: usize) -> Replica<Tally> {
 }
 
 /// A follower that has heard its leader once, and now has nothing to do.
-pub(crate) fn idle_follower() -> Replica<Tally> {
+pub(super) fn idle_follower() -> Replica<Tally> {
     let mut replica = member(0, 3);
     let now: Now = clock::at(ELECTION_TIMEOUT.as_micros());
     let header = Header { message: heartbeat(), early: false };
