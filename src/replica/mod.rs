@@ -387,12 +387,16 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// The entries from `first` to `last`, as far as they are above the floor.
-    pub fn entries(&self, first: Index, last: Index) -> impl Iterator<Item = &Entry<S::Command>> {
+    pub fn entries(
+        &self,
+        first: Index,
+        last: Index,
+    ) -> impl Iterator<Item = &Entry<S::Command>> + Clone {
         self.window.range(first, last)
     }
 
     /// The entries that travel with a message.
-    pub fn entries_of(&self, header: &Header) -> impl Iterator<Item = &Entry<S::Command>> {
+    pub fn entries_of(&self, header: &Header) -> impl Iterator<Item = &Entry<S::Command>> + Clone {
         let (first, last) = match header.message {
             raft::Message::Append { prev, count, .. } => {
                 (prev.index.next(), prev.index.plus(u64::from(count)))

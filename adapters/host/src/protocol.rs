@@ -7,7 +7,7 @@ use crate::frame;
 use quorate::StateMachine;
 use quorate::id::{ClientId, NodeId};
 use quorate::raft::Write;
-use quorate::replica::{Entry, Header, Replica};
+use quorate::replica::{Entry, Header};
 use serde::de::{DeserializeOwned, DeserializeSeed, SeqAccess, Visitor};
 use serde::ser::{SerializeSeq, SerializeStruct, Serializer};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -128,33 +128,34 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Refill<'_, T> {
     }
 }
 
-/// The same on its way out, borrowed from the replica that says it: it has the same bytes.
-#[derive(Debug)]
-pub struct Outgoing<'a, S: StateMachine> {
+/// The same on its way out, borrowed: it has the same bytes.
+#[derive(Clone, Debug)]
+pub struct Outgoing<'a, E> {
     /// What it says.
     pub header: Header,
-    /// Who says it. The entries and the part of a snapshot are looked up there.
-    pub replica: &'a Replica<S>,
+    /// The entries that travel with it.
+    pub entries: E,
+    /// The part of a snapshot that travels with it.
+    pub chunk: &'a [u8],
 }
 
-impl<S: StateMachine<Command: Serialize>> Serialize for Outgoing<'_, S> {
+impl<E: Iterator<Item: Serialize> + Clone> Serialize for Outgoing<'_, E> {
     fn serialize<T: Serializer>(&self, to: T) -> Result<T::Ok, T::Error> {
         let mut message = to.serialize_struct("MemberMessage", 3)?;
         message.serialize_field("header", &self.header)?;
-        message.serialize_field("entries", &Travelling(self))?;
-        message.serialize_field("chunk", &Chunk(self.replica.chunk_of(&self.header)))?;
+        message.serialize_field("entries", &Travelling(&self.entries))?;
+        message.serialize_field("chunk", &Chunk(self.chunk))?;
         message.end()
     }
 }
 
 /// The entries that travel with a message.
-struct Travelling<'a, S: StateMachine>(&'a Outgoing<'a, S>);
+struct Travelling<'a, E>(&'a E);
 
-impl<S: StateMachine<Command: Serialize>> Serialize for Travelling<'_, S> {
+impl<E: Iterator<Item: Serialize> + Clone> Serialize for Travelling<'_, E> {
     fn serialize<T: Serializer>(&self, to: T) -> Result<T::Ok, T::Error> {
-        let entries = || self.0.replica.entries_of(&self.0.header);
-        let mut list = to.serialize_seq(Some(entries().count()))?;
-        entries().try_for_each(|entry| list.serialize_element(entry))?;
+        let mut list = to.serialize_seq(Some(self.0.clone().count()))?;
+        self.0.clone().try_for_each(|entry| list.serialize_element(&entry))?;
         list.end()
     }
 }
@@ -328,11 +329,20 @@ mod tests {
             [(append, entries(), &[][..]), (chunk, Vec::new(), &bytes[..])]
         {
             let header = Header { message, early: true };
-            let out = Outgoing { header, entries: entries.iter().collect(), chunk };
+            let out = Outgoing { header, entries: entries.iter(), chunk };
             let out = postcard::to_stdvec(&out).unwrap();
             let sent: MemberMessage<String> = postcard::from_bytes(&out).unwrap();
             assert_eq!((sent.header, &sent.entries, &sent.chunk[..]), (header, &entries, chunk));
             assert_eq!(postcard::to_stdvec(&sent).unwrap(), out);
+            let mut again = MemberMessage { header, entries: entries.clone(), chunk: vec![1] };
+            again.read(&out).unwrap();
+            assert_eq!((again.header, again.entries, &again.chunk[..]), (header, entries, chunk));
+            let mut cut =
+                MemberMessage { header, entries: Vec::<Entry<String>>::new(), chunk: vec![] };
+            let mut long = out.clone();
+            long.push(0);
+            assert!((0..out.len()).all(|length| cut.read(&out[..length]).is_err()));
+            assert!(cut.read(&long).is_err());
         }
     }
 

@@ -74,21 +74,27 @@ impl Group {
     /// Takes one step and does what it says; the disk is memory, so a write is durable at once.
     fn step(&mut self, at: Slot, input: Input) {
         let now = Now::mono(self.micros);
-        let mut input = Some(input);
+        let (mut input, mut has_committed) = (Some(input), false);
         while let Some(next) = input.take() {
             self.members[at.position()].step(now, next, &mut self.outbox).expect("is taken");
             for output in self.outbox.drain(..) {
                 match output {
                     Output::Persist { receipt, .. } => input = Some(Input::Persisted(receipt)),
                     Output::Send { to, message } => self.network.push_back((at, to, message)),
-                    Output::Committed { index } => self.committed[at.position()] = index,
+                    Output::Committed { index } => {
+                        self.committed[at.position()] = index;
+                        has_committed = true;
+                    }
                     _ => {}
                 }
             }
         }
+        if !has_committed {
+            return;
+        }
         let held = self.committed[at.position()].above(self.compacted[at.position()]);
         let runs = self.members[at.position()].log().runs().len();
-        if held >= COMPACT_EVERY || (runs >= limits::MOST.runs / 2 && held > 0) {
+        if held >= COMPACT_EVERY || runs >= limits::MOST.runs / 2 {
             self.compact(at);
         }
     }

@@ -87,7 +87,8 @@ impl Parcel {
     fn packed(mut self, header: Header, replica: &Replica<Tally>) -> Self {
         match &mut self {
             Self::Frame(bytes) => {
-                let message = Outgoing { header, replica };
+                let (entries, chunk) = (replica.entries_of(&header), replica.chunk_of(&header));
+                let message = Outgoing { header, entries, chunk };
                 frame::encode_into(Kind::Member, GROUP, &message, bytes).expect("fits");
             }
             Self::Message(message) => {
