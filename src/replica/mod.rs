@@ -656,9 +656,8 @@ impl<S: StateMachine> Replica<S> {
                     }
                 }
                 Body::Request(Request::Command { client, sequence, command }) => {
-                    if self.sessions.is_next(*client, *sequence) {
-                        let response = self.state.apply(at, command);
-                        self.sessions.answer(*client, *sequence, response, index);
+                    if let Some(session) = self.sessions.expecting(*client, *sequence) {
+                        session.answer(*sequence, self.state.apply(at, command), index);
                     }
                 }
             }
