@@ -12,13 +12,22 @@ pub const fn size(n: usize) -> usize {
 /// The highest value that a majority of `voters` has reached. None without voters: nobody holds
 /// anything back.
 ///
-/// It compares every voter with every other, which for groups of this size beats a sort and has
-/// no order to get wrong.
+/// It compares one voter after the other with all of them, until it has found the value that a
+/// majority has reached and no majority has passed: for groups of this size that beats a sort and
+/// has no order to get wrong.
 #[must_use]
 pub fn reached<T: Copy + Ord>(voters: Members, value: impl Fn(Slot) -> T) -> Option<T> {
     let needed = size(voters.len());
-    let holders = |least: T| voters.iter().filter(|slot| value(*slot) >= least).count();
-    voters.iter().map(&value).filter(|least| holders(*least) >= needed).max()
+    let is_highest = |least: &T| {
+        let (mut reached, mut passed) = (0_usize, 0_usize);
+        for slot in voters.iter() {
+            let order = value(slot).cmp(least);
+            reached = reached.wrapping_add(usize::from(order.is_ge()));
+            passed = passed.wrapping_add(usize::from(order.is_gt()));
+        }
+        reached >= needed && passed < needed
+    };
+    voters.iter().map(&value).find(is_highest)
 }
 
 /// Up to where a majority of `voters` holds the log, if `acked` says up to where each does; one of

@@ -79,7 +79,10 @@ impl Raft {
     /// Ends a change that ends by itself, as soon as that may be proposed and there is room.
     pub(super) fn leave_joint(&mut self) {
         let joint = self.configuration();
-        let after = joint.leave_joint().ok().filter(|_| joint.leaves_by_itself());
+        if !joint.leaves_by_itself() {
+            return;
+        }
+        let after = joint.leave_joint().ok();
         if let Some(after) = after.filter(|after| self.check_change(after).is_ok()) {
             self.reconfigure(after);
         }
@@ -87,9 +90,12 @@ impl Raft {
 
     /// Stops leading once it is committed that this member does not vote.
     pub(super) fn retire<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        if !self.leads() {
+            return;
+        }
         let newest = self.log.configured();
         let is_voter = newest.configuration.electorate().contains(self.config.me);
-        if self.leads() && !is_voter && newest.at <= self.commit {
+        if !is_voter && newest.at <= self.commit {
             self.step_down(SteppedDown::Removed, out);
         }
     }

@@ -217,6 +217,12 @@ impl Raft {
     /// Hands the next write to the disk, if one is due: the ballot before the entries made in it.
     pub(super) fn next_write(&mut self) -> Option<(Receipt, Write)> {
         let disk = &mut self.disk;
+        let is_written = disk.ballots_written == disk.ballots
+            && disk.written == self.log.last().index
+            && (disk.base == Standing::Current || self.snapshot.is_none());
+        if is_written {
+            return None;
+        }
         let (term, vote) = (self.term, self.vote);
         let heard = disk.heard(self.now);
         let write = if let Some(snapshot) = self.snapshot.filter(|_| disk.base != Standing::Current)

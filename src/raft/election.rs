@@ -199,6 +199,9 @@ impl Raft {
 
     /// Says what concerns elections and has become sayable.
     pub(super) fn tell_ballots<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        if let Role::Leader(_) | Role::Follower(Following { vote_owed: false, .. }) = &self.role {
+            return;
+        }
         let (last, on_disk) = (self.log.last(), self.disk.has_ballot());
         let electorate = self.log.configured().configuration.electorate();
         let to = electorate.without(self.config.me);

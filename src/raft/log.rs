@@ -108,8 +108,13 @@ impl Log {
     /// The run that the entry at `index` belongs to.
     #[must_use]
     pub fn run_at(&self, index: Index) -> Option<Run> {
-        // From the end: nearly every question is about the newest run.
-        self.runs.iter().rev().find(|run| run.first <= index).copied().filter(|r| index <= r.last)
+        // Nearly every question is about the newest run.
+        let newest = self.runs.last().filter(|run| run.first <= index);
+        let run = newest.or_else(|| {
+            let begun = self.runs.partition_point(|run| run.first <= index);
+            self.runs.get(begun.checked_sub(1)?)
+        });
+        run.copied().filter(|run| index <= run.last)
     }
 
     /// The term at `index`; none below the floor, where it is not known, and above the last.
@@ -129,9 +134,10 @@ impl Log {
 
     /// How many runs there are once an entry of `term` follows the one at `last`.
     pub(super) fn runs_with(&self, last: Index, term: Term) -> usize {
-        let kept = self.runs.iter().filter(|run| run.first <= last);
-        let begins_one = kept.clone().next_back().is_none_or(|run| run.term != term);
-        kept.count().saturating_add(usize::from(begins_one))
+        let kept = self.runs.partition_point(|run| run.first <= last);
+        let newest = kept.checked_sub(1).and_then(|newest| self.runs.get(newest));
+        let begins_one = newest.is_none_or(|run| run.term != term);
+        kept.saturating_add(usize::from(begins_one))
     }
 
     /// Appends `count` entries of `term`. The caller has made sure that there is room.

@@ -440,6 +440,10 @@ impl Raft {
     /// Whom a leader sends its log to: everyone in a configuration that may still count. Who is being
     /// removed is told until that is committed.
     fn audience(&self) -> Members {
+        let newest = self.log.configured();
+        if newest.at <= self.commit {
+            return newest.configuration.members().without(self.config.me);
+        }
         let newest = self.log.configurations().rev();
         let mut may_count = true;
         let counted =

@@ -101,6 +101,9 @@ impl Raft {
         let configuration = &self.log.configured().configuration;
         let Role::Leader(leading) = &mut self.role else { return };
         leading.begin_round(configuration, me, self.now);
+        if self.commit == self.log.last().index {
+            return;
+        }
         let held = configuration.committed(|slot| match leading.peers.get(slot.position()) {
             Some(peer) if slot != me => Some(peer.matched),
             _ => Some(durable),
@@ -113,14 +116,23 @@ impl Raft {
     /// Sends every follower what it lacks. Twice in one step at most: an acknowledgement makes
     /// room for two messages, so a stream to a follower that lags doubles until it fills.
     pub(super) fn tell_entries<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        if !self.leads() {
+            return;
+        }
+        let audience = self.audience();
         for _ in 0..2 {
             let mut lacking: Members =
-                self.audience().iter().filter(|&slot| self.lacks_something(slot, out)).collect();
-            while let Some(message) = lacking.iter().next().and_then(|it| self.news_for(it, out)) {
-                let alike = |&slot: &Slot| self.news_for(slot, out) == Some(message);
+                audience.iter().filter(|&slot| self.lacks_something(slot, out)).collect();
+            if lacking.is_empty() {
+                return;
+            }
+            while let Some(first) = lacking.iter().next() {
+                let Some(message) = self.news_for(first, out) else { break };
+                let alike =
+                    |&slot: &Slot| slot == first || self.news_for(slot, out) == Some(message);
                 let to: Members = lacking.iter().filter(alike).collect();
                 to.iter().for_each(|slot| self.sent(slot, &message));
-                lacking = to.iter().fold(lacking, Members::without);
+                lacking = lacking.minus(to);
                 out.push(Output::Send { to, message });
             }
         }

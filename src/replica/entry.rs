@@ -128,7 +128,11 @@ impl<C> Window<C> {
         end.saturating_sub(begin.unwrap_or(end))
     }
 
-    pub(super) fn range(&self, first: Index, last: Index) -> impl Iterator<Item = &Entry<C>> {
+    pub(super) fn range(
+        &self,
+        first: Index,
+        last: Index,
+    ) -> impl Iterator<Item = &Entry<C>> + Clone {
         let from = self.position(first.max(self.floor.next())).unwrap_or(usize::MAX);
         let to = self.position(last.next()).unwrap_or(0);
         self.entries.range(from, to).map(|placed| &placed.entry)

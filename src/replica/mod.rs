@@ -421,12 +421,16 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// The entries from `first` to `last`, as far as they are above the floor.
-    pub fn entries(&self, first: Index, last: Index) -> impl Iterator<Item = &Entry<S::Command>> {
+    pub fn entries(
+        &self,
+        first: Index,
+        last: Index,
+    ) -> impl Iterator<Item = &Entry<S::Command>> + Clone {
         self.window.range(first, last)
     }
 
     /// The entries that travel with a message.
-    pub fn entries_of(&self, header: &Header) -> impl Iterator<Item = &Entry<S::Command>> {
+    pub fn entries_of(&self, header: &Header) -> impl Iterator<Item = &Entry<S::Command>> + Clone {
         let (first, last) = match header.message {
             _ if header.bare => (Index::new(1), Index::ZERO),
             raft::Message::Append { prev, count, .. } => {
@@ -731,9 +735,8 @@ impl<S: StateMachine> Replica<S> {
                     }
                 }
                 Body::Request(Request::Command { client, sequence, command }) => {
-                    if self.sessions.is_next(*client, *sequence) {
-                        let response = self.state.apply(at, command);
-                        self.sessions.answer(*client, *sequence, response, index);
+                    if let Some(session) = self.sessions.expecting(*client, *sequence) {
+                        session.answer(*sequence, self.state.apply(at, command), index);
                     }
                 }
             }

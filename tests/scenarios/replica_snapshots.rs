@@ -146,7 +146,7 @@ fn a_member_that_joins_compacts_nothing_before_it_knows_who_belongs_to_the_group
     let (prev, term, configuration) =
         (replica.0.raft().log().last(), Term::new(1), Configuration::of(Members::first(3)));
     let message = Message::Configure { term, prev, of: term, configuration, committed: true };
-    let (stamp, header) = (Stamp::at_millis(2_000), Header { message, early: false });
+    let (stamp, header) = (Stamp::at_millis(2_000), Header { message, early: false, bare: false });
     let entries = &[Entry { stamp, body: Body::Change }];
     let stores = replica.step(Input::Message { from: Slot::new(1), header, entries, chunk: &[] });
     assert_eq!(stores.len(), 1, "now it does");

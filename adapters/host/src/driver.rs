@@ -224,9 +224,9 @@ impl<S: Service> Driver<S> {
                     io.disk(Task::Write { receipt, record: self.record_of(write), rebase });
                 }
                 Output::Send { to, header } => {
-                    let entries = self.replica.entries_of(&header).collect();
-                    let chunk = self.replica.chunk_of(&header);
-                    let message = Outgoing { header, entries, chunk };
+                    let entries = self.replica.entries_of(&header);
+                    let message =
+                        Outgoing { header, entries, chunk: self.replica.chunk_of(&header) };
                     // A message that is too large to be sent is as good as lost.
                     if let Ok(frame) = frame::encode(Kind::Member, self.group, &message) {
                         let frame = frame.into();
