@@ -56,9 +56,10 @@ impl Following {
         self.leader.map(|_| self.heard)
     }
 
-    /// Takes the leader as heard at `now`.
-    pub(super) const fn begin_at(&mut self, now: Instant) {
+    /// The same with everything that it waits for begun at `now`.
+    pub(super) const fn without_time(&mut self, now: Instant) {
         self.heard = now;
+        self.questions.begin_at(now);
     }
 
     /// Notes the leader's round; a new one is to be answered.
@@ -108,7 +109,7 @@ impl Raft {
             self.role = Role::Follower(Following { leader: Some(from), ..Following::nobody() });
         }
         if let Role::Follower(following) = &mut self.role {
-            following.begin_at(self.now);
+            following.heard = self.now;
             following.hear(round);
         }
         Ok(())

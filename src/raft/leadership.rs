@@ -167,8 +167,7 @@ impl Leadership {
             return;
         }
         self.next_heartbeat = now.after(heartbeat);
-        (self.round, self.next_is_asked) = (self.round.saturating_add(1), false);
-        self.lease.begins(self.round, now);
+        self.next_round(now);
         self.transfer.iter_mut().for_each(|transfer| transfer.told = false);
         for sending in self.peers.iter_mut().filter_map(|peer| peer.sending.as_mut()) {
             sending.resend();
@@ -190,11 +189,19 @@ impl Leadership {
         self.round_read
     }
 
-    /// The name of a read that need not wait, which is that of the round under way, and whether it
-    /// is the first of that name to be told.
-    pub(super) fn read_at_once(&mut self) -> u64 {
+    /// The name of a read that need not wait: that of the newest round. If another is asked for, it
+    /// begins, for whoever waits for it need not wait any more, and no name is told twice.
+    pub(super) fn read_at_once(&mut self, now: Instant) -> u64 {
+        if self.next_is_asked {
+            self.next_round(now);
+        }
         self.round_told = self.round_told.max(self.round);
         self.round
+    }
+
+    fn next_round(&mut self, now: Instant) {
+        (self.round, self.next_is_asked) = (self.round.saturating_add(1), false);
+        self.lease.begins(self.round, now);
     }
 
     /// Whether a read waits for a round.
@@ -205,8 +212,7 @@ impl Leadership {
     /// Begins the round that was asked for, unless one is under way.
     pub(super) fn begin_round(&mut self, configuration: &Configuration, me: Slot, now: Instant) {
         if self.next_is_asked && self.round_confirmed(configuration, me) >= self.round {
-            (self.round, self.next_is_asked) = (self.round.saturating_add(1), false);
-            self.lease.begins(self.round, now);
+            self.next_round(now);
         }
     }
 

@@ -193,7 +193,7 @@ pub enum Output {
         /// The leader of that term, once it is known.
         leader: Option<Slot>,
     },
-    /// A read was taken; [`Output::Readable`] or [`Output::Following`] ends it.
+    /// A read was taken; [`Output::Readable`], [`Output::Unreadable`] or [`Output::Following`] ends it.
     Reading {
         /// Its name.
         read: Read,
@@ -204,6 +204,12 @@ pub enum Output {
         read: Read,
         /// What must be applied first.
         index: Index,
+    },
+    /// The leader has not answered for an election timeout: no read up to and with this one that was
+    /// not told to be readable will be. Ask elsewhere.
+    Unreadable {
+        /// The newest of them.
+        read: Read,
     },
     /// Leadership was not handed over in time, and this member takes requests again.
     NotTransferred {
@@ -424,7 +430,7 @@ impl Raft {
         self.alarm = self.alarm.map(|_| Instant::ORIGIN.after(self.config.election_timeout));
         match &mut self.role {
             Role::Leader(leading) => leading.without_time(Instant::ORIGIN, self.config.heartbeat),
-            Role::Follower(following) => following.begin_at(Instant::ORIGIN),
+            Role::Follower(following) => following.without_time(Instant::ORIGIN),
             Role::Canvasser { .. } | Role::Candidate { .. } => {}
         }
         self.disk.begin_at(Instant::ORIGIN);
@@ -522,9 +528,9 @@ impl Machine for Raft {
 
     fn max_outputs(&self) -> usize {
         // A ballot and two runs to write; one answer; twice one message to each member, and the
-        // answer to its read; commit, role, read taken, reads confirmed, snapshot received, two words
+        // answer to its read; commit, role, read taken, reads confirmed or in vain, snapshot received, two words
         // about a transfer, one about rest.
-        self.config.limits.members.saturating_mul(3).saturating_add(12)
+        self.config.limits.members.saturating_mul(3).saturating_add(14)
     }
 }
 

@@ -10,8 +10,9 @@
 //! While the leader has its [lease](super::lease) a read waits for nobody.
 //!
 //! A follower asks its leader, one question under way at a time, for all reads that it has taken. It
-//! asks again with every round that it hears, so no loss leaves a read without an answer; its numbers
-//! never repeat within a life, and the question names the life.
+//! asks again with every round that it hears, and gives up after an election timeout (it may hear a leader
+//! that cannot hear it), so no loss leaves a read without an outcome; its numbers never repeat within a
+//! life, and the question names the life.
 //!
 //! Before an entry of its own term is committed a leader does not know what is, and confirms
 //! nothing (etcd#7331); its reads wait and are not dropped (etcd#11483).
@@ -20,14 +21,17 @@ use super::{Message, Output, Raft, Role};
 use crate::event::{Event, Ignored};
 use crate::id::{Index, Members, Slot, Term};
 use crate::machine::Outbox;
+use crate::time::{Instant, Span};
 
-/// The name of a read, and of all that it is told together with.
+/// The name of a read, and of all that wait for the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Read {
     /// The term in which it was taken.
     pub term: Term,
-    /// The round of the leader that it waits for; or its number among those of a follower.
+    /// The round of the leader that it waits for, or that it need not wait for; zero at a follower.
     pub round: u64,
+    /// Its number among those of this life that wait for no round of their own.
+    pub number: u64,
 }
 
 /// A follower's question that waits for a round.
@@ -45,10 +49,35 @@ pub(super) struct Questions {
     taken: u64,
     asked: u64,
     told: u64,
+    /// When the oldest that is not answered was taken.
+    since: Instant,
 }
 
 impl Questions {
-    pub(super) const NONE: Self = Self { taken: 0, asked: 0, told: 0 };
+    pub(super) const NONE: Self = Self { taken: 0, asked: 0, told: 0, since: Instant::ORIGIN };
+
+    /// Counts every wait from `now`.
+    pub(super) const fn begin_at(&mut self, now: Instant) {
+        self.since = now;
+    }
+
+    /// Another read is taken.
+    const fn take(&mut self, number: u64, now: Instant) {
+        if self.taken <= self.told {
+            self.since = now;
+        }
+        self.taken = number;
+    }
+
+    /// The reads up to a number are answered, or never will be.
+    const fn tell(&mut self, number: u64, now: Instant) {
+        (self.told, self.since) = (number, now);
+    }
+
+    /// The newest read, if none has been answered for so long.
+    fn in_vain(&self, now: Instant, timeout: Span) -> Option<u64> {
+        (self.taken > self.told && now.since(self.since) >= timeout).then_some(self.taken)
+    }
 
     /// A new round was heard: what has not been answered may have been lost.
     pub(super) const fn repeat(&mut self) {
@@ -67,17 +96,18 @@ impl Raft {
     /// Takes a read. `check` has made sure that there is a leader.
     pub(super) fn read<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         let (term, index, at_once) = (self.term, self.commit, self.may_serve() && self.has_lease());
-        let round = match &mut self.role {
-            Role::Leader(leading) if at_once => leading.read_at_once(),
-            Role::Leader(leading) => leading.read_in_round(),
+        let next = self.reads.saturating_add(1);
+        let (round, number) = match &mut self.role {
+            Role::Leader(leading) if at_once => (leading.read_at_once(self.now), next),
+            Role::Leader(leading) => (leading.read_in_round(), 0),
             Role::Follower(following) => {
-                self.reads = self.reads.saturating_add(1);
-                following.questions.taken = self.reads;
-                self.reads
+                following.questions.take(next, self.now);
+                (0, next)
             }
             Role::Canvasser { .. } | Role::Candidate { .. } => return,
         };
-        let read = Read { term, round };
+        self.reads = self.reads.max(number);
+        let read = Read { term, round, number };
         out.push(Output::Reading { read });
         if at_once {
             out.push(Output::Readable { read, index });
@@ -104,7 +134,7 @@ impl Raft {
             return;
         }
         if let Some(round) = leading.reads_in(confirmed) {
-            out.push(Output::Readable { read: Read { term, round }, index });
+            out.push(Output::Readable { read: Read { term, round, number: 0 }, index });
         }
         for slot in leading.asking.iter() {
             let Some(peer) = leading.peers.get_mut(slot.position()) else { continue };
@@ -120,9 +150,13 @@ impl Raft {
 
     /// Asks the leader for the reads of a follower.
     pub(super) fn ask_for_read<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        let (term, life) = (self.term, self.config.boot);
+        let (term, life, timeout) = (self.term, self.config.boot, self.config.election_timeout);
         let Role::Follower(following) = &mut self.role else { return };
         let Some(leader) = following.leader() else { return };
+        if let Some(number) = following.questions.in_vain(self.now, timeout) {
+            following.questions.tell(number, self.now);
+            out.push(Output::Unreadable { read: Read { term, round: 0, number } });
+        }
         if let Some(number) = following.questions.due() {
             let message = Message::ReadIndex { term, life, number };
             out.push(Output::Send { to: Members::only(leader), message });
@@ -182,8 +216,8 @@ impl Raft {
                     && following.questions.told < number
                     && number <= following.questions.taken =>
             {
-                following.questions.told = number;
-                out.push(Output::Readable { read: Read { term, round: number }, index });
+                following.questions.tell(number, self.now);
+                out.push(Output::Readable { read: Read { term, round: 0, number }, index });
             }
             _ => out.event(Event::Ignored { from, why: Ignored::Stale }),
         }

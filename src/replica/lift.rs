@@ -77,6 +77,7 @@ impl<C: Clone, X: Outbox<Output> + ?Sized> Outbox<raft::Output> for Lift<'_, C, 
                 self.out.push(Output::Following { leader });
             }
             raft::Output::NotTransferred { to } => self.out.push(Output::NotTransferred { to }),
+            raft::Output::Unreadable { read } => self.out.push(Output::Unreadable { read }),
             raft::Output::Reading { read } => self.out.push(Output::Reading { read }),
             raft::Output::Readable { read, index } => self.levels.confirmed = Some((read, index)),
             raft::Output::SnapshotReceived { snapshot } => self.levels.received = Some(snapshot),

@@ -159,9 +159,15 @@ pub enum Output {
         /// Who should have taken it.
         to: Slot,
     },
-    /// A read was taken; [`Output::Readable`] or [`Output::Following`] ends it.
+    /// A read was taken; [`Output::Readable`], [`Output::Unreadable`] or [`Output::Following`] ends it.
     Reading {
         /// Its name.
+        read: Read,
+    },
+    /// The leader has not answered for an election timeout: no read up to and with this one that was
+    /// not told to be readable will be. Ask elsewhere.
+    Unreadable {
+        /// The newest of them.
         read: Read,
     },
     /// Every read up to and with this one may be served now, from [`Replica::state`].

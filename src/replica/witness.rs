@@ -213,6 +213,7 @@ impl<X: Outbox<Output> + ?Sized> Outbox<raft::Output> for Lift<'_, X> {
             raft::Output::Leading { .. }
             | raft::Output::Reading { .. }
             | raft::Output::Readable { .. }
+            | raft::Output::Unreadable { .. }
             | raft::Output::NotTransferred { .. } => {}
         }
     }

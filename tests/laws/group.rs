@@ -158,7 +158,7 @@ impl Ledger {
         for output in news {
             match *output {
                 Output::Readable { read, index } => {
-                    let from = Read { round: 0, ..read };
+                    let from = Read { round: 0, number: 0, ..read };
                     let mut served = self.reads.range((slot, from)..=(slot, read));
                     holds(
                         "a read sees all that was committed",

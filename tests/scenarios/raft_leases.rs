@@ -30,7 +30,7 @@ fn a_leader_heard_by_a_quorum_answers_reads_by_itself() {
     c.flights.clear();
     assert!(reads_at_once(&mut c, 0));
     assert!(c.flights.is_empty(), "and says nothing to anybody");
-    let read = Read { term: Term::new(1), round: 1 };
+    let read = Read { term: Term::new(1), round: 1, number: 1 };
     assert_eq!(c.readable(0), Some((read, 1)));
 }
 

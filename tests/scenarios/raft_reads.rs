@@ -3,7 +3,7 @@
 use crate::cast::*;
 use quorate::raft::Read;
 
-const FIRST: Read = Read { term: Term::new(1), round: 1 };
+const FIRST: Read = Read { term: Term::new(1), round: 1, number: 0 };
 
 /// A leader with a committed entry of its own.
 fn led_group() -> Group {
@@ -112,7 +112,7 @@ fn a_follower_asks_its_leader_and_serves_what_that_names() {
     assert!(matches!(c.newest(1, 0), Some(Message::ReadIndex { number: 1, .. })));
     c.propose(0, 1);
     c.settle();
-    let read = quorate::raft::Read { term: c.machine(0).term(), round: 1 };
+    let read = Read { term: c.machine(0).term(), round: 0, number: 1 };
     let index = c.machine(0).commit().number();
     assert_eq!(c.readable(1), Some((read, index)));
 }
@@ -126,7 +126,7 @@ fn a_follower_has_one_question_under_way_for_all_its_reads() {
     let asked = c.flights.iter().filter(|it| matches!(it.packet.0, Message::ReadIndex { .. }));
     assert_eq!(asked.count(), 1);
     c.settle();
-    assert_eq!(c.readable(1).map(|(read, _)| read.round), Some(6));
+    assert_eq!(c.readable(1).map(|(read, _)| read.number), Some(6));
 }
 
 #[test]

@@ -249,6 +249,7 @@ impl<S: Service> Driver<S> {
                     }
                 }
                 Output::Readable { read } => self.read_up_to(read, io),
+                Output::Unreadable { read } => self.read_elsewhere(read, io),
             }
         }
     }
@@ -296,6 +297,15 @@ impl<S: Service> Driver<S> {
             let Some((_, connection, number, query)) = self.reading.pop_front() else { return };
             let answer = self.replica.state().answer(&query);
             self.reply(connection, number, ReplyBody::Answer(answer), io);
+        }
+    }
+
+    /// The leader does not answer this node: those who wait must ask another.
+    fn read_elsewhere(&mut self, read: Read, io: &mut impl Io) {
+        while self.reading.front().is_some_and(|(waits_for, ..)| *waits_for <= read) {
+            let Some((_, connection, number, _)) = self.reading.pop_front() else { return };
+            let body = self.refusal(Refused::NotLeader { leader: None });
+            self.reply(connection, number, body, io);
         }
     }
 

@@ -82,8 +82,9 @@ impl Witness {
             }
             Output::Leading => self.put(&5_u8),
             Output::Following { leader } => self.put(&(6_u8, leader)),
-            Output::Reading { read } => self.put(&(7_u8, read.term, read.round)),
-            Output::Readable { read } => self.put(&(8_u8, read.term, read.round)),
+            Output::Reading { read } => self.put(&(7_u8, read.term, read.round, read.number)),
+            Output::Readable { read } => self.put(&(8_u8, read.term, read.round, read.number)),
+            Output::Unreadable { read } => self.put(&(10_u8, read.term, read.round, read.number)),
             Output::NotTransferred { to } => self.put(&(9_u8, to)),
         }
     }

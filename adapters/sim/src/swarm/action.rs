@@ -37,6 +37,8 @@ pub enum Act {
     Propose(u8, u8),
     /// A member's host asks when it may be read.
     Read(u8),
+    /// A member's host doubts that another lives.
+    Suspect(u8, u8),
     /// A member is asked to step down.
     StepDown(u8),
     /// A member is asked to hand leadership over to another.

@@ -97,6 +97,7 @@ impl Bare {
                     self.confirmed.clear();
                     said.push(Output::Following { leader });
                 }
+                raft::Output::Unreadable { read } => said.push(Output::Unreadable { read }),
                 raft::Output::Reading { read } => said.push(Output::Reading { read }),
                 raft::Output::Readable { read, index } => self.confirmed.push_back((read, index)),
                 raft::Output::SnapshotReceived { snapshot } => self.received = Some(snapshot),
@@ -351,6 +352,7 @@ impl Hosted for Bare {
             }
             Input::PersistFailed => self.below(now, raft::Input::PersistFailed, None, said)?,
             Input::Stored(snapshot) => self.stored(now, snapshot, said)?,
+            Input::Suspect(slot) => self.below(now, raft::Input::Suspect(slot), None, said)?,
             Input::StepDown => self.below(now, raft::Input::StepDown, None, said)?,
             Input::Transfer(to) => self.below(now, raft::Input::Transfer(to), None, said)?,
             Input::Reconfigure(to) => self.below(now, raft::Input::Reconfigure(to), None, said)?,

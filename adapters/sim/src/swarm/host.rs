@@ -191,6 +191,9 @@ impl<H: Hosted> World<H> {
                     if raft.log().term_at(raft.commit()) != Some(raft.term()) {
                         self.marks.hit(Mark::ReadWaited);
                     }
+                    if read.number > 0 && read.round > 0 {
+                        self.marks.hit(Mark::ReadByLease);
+                    }
                     if let Some(asked) = asked.take() {
                         self.members[me].reading.push_back((read, asked, None));
                     }
@@ -201,6 +204,7 @@ impl<H: Hosted> World<H> {
                     self.answer_applied(me, index)?;
                 }
                 Output::Readable { read } => self.answer_reads(me, read)?,
+                Output::Unreadable { read } => self.answer_no_reads(me, read),
                 Output::Following { .. } => self.answer_nobody_knows(me),
                 Output::NotTransferred { .. } => self.marks.hit(Mark::TransferInVain),
                 Output::Leading => {}

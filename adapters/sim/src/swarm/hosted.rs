@@ -29,6 +29,12 @@ pub struct Setup {
     pub limits: Limits,
     /// How far clocks may be apart.
     pub max_offset: Span,
+    /// How far monotonic clocks drift apart, if they are trusted.
+    pub clock_drift: Option<u32>,
+    /// How many entries a new voter may lack.
+    pub promotion_lag: Option<u32>,
+    /// Whether an idle group falls silent.
+    pub rests: bool,
     /// Seeds the members' generators.
     pub seed: u64,
 }
@@ -48,9 +54,9 @@ impl Setup {
             seed: self.seed ^ (u64::from(me.number()) << 32) ^ life,
             election_timeout: self.election_timeout,
             heartbeat: self.heartbeat,
-            clock_drift: None,
-            promotion_lag: None,
-            rests: false,
+            clock_drift: self.clock_drift,
+            promotion_lag: self.promotion_lag,
+            rests: self.rests,
             limits: self.limits,
         }
     }
@@ -82,6 +88,8 @@ pub enum Input<'a, H: Hosted> {
     PersistFailed,
     /// A snapshot is durable.
     Stored(Snapshot),
+    /// A member may be gone.
+    Suspect(Slot),
     /// Stop leading.
     StepDown,
     /// Hand leadership over.
@@ -230,6 +238,7 @@ impl Hosted for Replica<Vault> {
             Input::Persisted(receipt) => replica::Input::Persisted(receipt),
             Input::PersistFailed => replica::Input::PersistFailed,
             Input::Stored(snapshot) => replica::Input::Stored(snapshot),
+            Input::Suspect(slot) => replica::Input::Suspect(slot),
             Input::StepDown => replica::Input::StepDown,
             Input::Transfer(to) => replica::Input::Transfer(to),
             Input::Reconfigure(to) => replica::Input::Reconfigure(to),

@@ -73,6 +73,12 @@ options! {
     civil, monotonic,
     /// The rate of requests to step down, to hand leadership over, and to change the configuration.
     step_down, transfer, churn,
+    /// How far monotonic clocks drift apart at most, in parts of a million, if leaders read by lease.
+    drift,
+    /// One more than how many entries a new voter may lack, or zero for any number.
+    gate,
+    /// Idle groups fall silent; the rate at which hosts doubt that a leader lives.
+    rests, doubt,
     /// The rate of early and late ticks.
     tick,
     /// How many in a hundred crashes leave a rotten bit, or no disk at all.
@@ -154,6 +160,10 @@ impl Options {
         options.transfer = rate(&every);
         options.churn = rate(&[2 * timeout, 5 * timeout, 15 * timeout, 60 * timeout]);
         options.tick = rate(&[timeout / 4, timeout, 10 * timeout]);
+        options.drift = rate(&[4_000]);
+        options.gate = rate(&[1, 2, 5]);
+        options.rests = rate(&[1]);
+        options.doubt = rate(&[every[0], every[1]]) * options.rests;
         options.rot = rate(&[5, 30]);
         options.lose = rate(&[2, 10]);
         options.outsider = rate(&[1]);
@@ -196,6 +206,9 @@ impl Options {
             heartbeat: Span::micros(self.heartbeat),
             limits,
             max_offset: Span::micros(self.max_offset),
+            clock_drift: (self.drift > 0).then_some(self.drift as u32),
+            promotion_lag: self.gate.checked_sub(1).map(|lag| lag as u32),
+            rests: self.rests > 0,
             seed: fold(seed, &"setup"),
         }
     }

@@ -96,6 +96,10 @@ impl<H: Hosted> Schedule<H> {
             }
             self.act(Act::Start(slot), None, slot)?;
         }
+        // Whoever rests in the service of one who does not come back learns of it.
+        for lane in 0..self.world.members.len() as u8 {
+            self.doubt(lane, lane)?;
+        }
         Ok(())
     }
 

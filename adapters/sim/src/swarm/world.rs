@@ -237,6 +237,13 @@ impl<H: Hosted> World<H> {
                 self.marks.hit(Mark::StepDownAsked);
                 self.step(action, slot, Input::StepDown, None).map(drop)
             }
+            Act::Suspect(slot, of) => {
+                let machine = self.members[usize::from(slot)].machine.as_ref();
+                if machine.is_some_and(|machine| machine.raft().is_resting()) {
+                    self.marks.hit(Mark::Doubted);
+                }
+                self.step(action, slot, Input::Suspect(Slot::new(of)), None).map(drop)
+            }
             Act::Transfer(slot, to) => self.transfer(action, slot, to),
             Act::Change(slot, edit) => self.change(action, slot, edit),
             Act::Mark(slot) => {

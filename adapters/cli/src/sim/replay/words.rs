@@ -3,6 +3,7 @@
 use super::Tape;
 use quorate::id::Slot;
 use quorate::lease::Command;
+use quorate::raft::Read;
 use quorate::replica::{Body, Entry, Header, Output, Request};
 use quorate_host::recording::Given;
 use quorate_sim::{raft, replica};
@@ -63,9 +64,15 @@ pub(super) fn said(output: &Output, tape: &Tape) -> String {
         }
         Output::Following { leader: Some(leader) } => format!("follows {}", member(*leader, tape)),
         Output::Following { leader: None } => "follows nobody".to_owned(),
-        Output::Reading { read } => format!("takes read {} of t{}", read.round, read.term),
-        Output::Readable { read } => format!("may serve reads to {} of t{}", read.round, read.term),
+        Output::Reading { read } => format!("takes read {}", name(*read)),
+        Output::Readable { read } => format!("may serve reads to {}", name(*read)),
+        Output::Unreadable { read } => format!("cannot serve reads to {}", name(*read)),
     }
+}
+
+/// A read's name: its round, its number, its term.
+fn name(Read { term, round, number }: Read) -> String {
+    format!("{round}.{number} of t{term}")
 }
 
 fn message(header: &Header, entries: &[Entry<Command>], chunk: usize) -> String {

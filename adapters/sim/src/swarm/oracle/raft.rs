@@ -198,6 +198,9 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
                     self.members[slot].reads.push_back((*read, need));
                 }
                 Output::Readable { read } => self.served(slot, *read, machine)?,
+                Output::Unreadable { read } => {
+                    self.members[slot].reads.retain(|(name, _)| *name > *read)
+                }
                 Output::Applied { .. }
                 | Output::Store { .. }
                 | Output::Submitted { .. }

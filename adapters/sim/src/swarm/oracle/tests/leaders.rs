@@ -228,7 +228,7 @@ fn an_acknowledgement_to_a_leader_that_nobody_elected_is_seen() {
 
 #[test]
 fn a_read_that_is_served_too_early_is_seen() {
-    let read = Read { term: Term::new(1), round: 99 };
+    let read = Read { term: Term::new(1), round: 99, number: 0 };
     for is_stuck in [false, true] {
         let mut stage = Stage::led();
         stage.puppets[1].is_stuck = is_stuck;
@@ -245,7 +245,7 @@ fn a_read_that_is_served_too_early_is_seen() {
 
 #[test]
 fn what_a_read_need_not_see_is_not_held_against_it() {
-    let read = Read { term: Term::new(1), round: 99 };
+    let read = Read { term: Term::new(1), round: 99, number: 0 };
     let mut stage = Stage::led();
     stage.says(1, Output::Reading { read }).unwrap();
     stage.puppets[1].is_stuck = true;

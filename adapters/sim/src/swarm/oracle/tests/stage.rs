@@ -187,6 +187,7 @@ impl Stage {
                 Below::Leading { .. } => outputs.push(Output::Leading),
                 Below::NotTransferred { to } => outputs.push(Output::NotTransferred { to }),
                 Below::Following { leader, .. } => outputs.push(Output::Following { leader }),
+                Below::Unreadable { read } => outputs.push(Output::Unreadable { read }),
                 Below::Reading { read } => outputs.push(Output::Reading { read }),
                 Below::Readable { read, .. } => readable = Some(read),
                 Below::Committed { .. } | Below::SnapshotReceived { .. } => {}
