@@ -59,6 +59,7 @@ impl Log {
     }
 
     /// The configurations from that of the floor on.
+    #[must_use]
     pub fn configurations(&self) -> impl DoubleEndedIterator<Item = &Configured> + Clone {
         core::iter::once(&self.founded).chain(self.configured.iter())
     }

@@ -315,7 +315,7 @@ impl<S: StateMachine> Replica<S> {
                 self.window = Window::new(self.raft.log().floor().index);
             }
             Write::Append { term, first, last } => {
-                self.replay_entries(term, first, last, entries)?
+                self.replay_entries(term, first, last, entries)?;
             }
             Write::Configure { entry: EntryId { term, index }, .. } => {
                 self.replay_entries(term, index, index, entries)?;
