@@ -1,5 +1,5 @@
 //! What majorities of two sets have both done. A set without members imposes nothing, so with one
-//! such set this is [`majority`](super::majority) of the other.
+//! such set this is [`majority`] of the other.
 
 use super::{Vote, majority};
 use crate::id::{Index, Members, Slot};

@@ -98,9 +98,16 @@ pub enum Command {
         inflight: Option<usize>,
         /// Nobody else's time passes when one campaigns.
         is_loyal: bool,
+        /// Whether who campaigns asks first whether it would be elected, from now on.
+        asks: Option<bool>,
     },
     /// An election timeout passes, and this node is the first to notice.
-    Campaign(Node),
+    Campaign {
+        /// Who.
+        node: Node,
+        /// Whether it asks first whether it would be elected, if that is said here.
+        asks: Option<bool>,
+    },
     /// Append an entry.
     Propose {
         /// Whom to ask.
@@ -259,7 +266,14 @@ impl Reader {
             "add-nodes" | "add-node" => self.add_nodes(rest),
             "propose" => self.propose(rest),
             "partition" => self.partition(rest),
-            "campaign" => Ok(Command::Campaign(self.one(name, rest)?)),
+            "campaign" => {
+                let mut words = Words::of(rest)?;
+                let asks = words.truth("prevote")?;
+                let [node] = self.rest(words)?[..] else {
+                    return Err("campaign needs one node, such as `campaign 1`".to_owned());
+                };
+                Ok(Command::Campaign { node, asks })
+            }
             "propose-conf-change" => self.change(rest),
             "deliver" | "deliver-msgs" => self.deliver(rest),
             "drop" | "drop-msgs" => {
@@ -315,10 +329,12 @@ impl Reader {
         let inflight = words.value("inflight")?.map(|text| number("inflight", &text, 1 << 20));
         let inflight = inflight.transpose()?.map(|most| most as usize);
         let _ = words.value("content")?;
-        let is_loyal = words.truth("checkquorum")?.is_some() | words.truth("prevote")?.is_some();
+        let (checks, asks) = (words.truth("checkquorum")?, words.truth("prevote")?);
+        let is_loyal = checks == Some(true) || (checks.is_none() && asks == Some(true));
         words.end()?;
         self.nodes = all as u8;
-        Ok(Command::AddNodes { count: count as u8, voters, learners, index, inflight, is_loyal })
+        let count = count as u8;
+        Ok(Command::AddNodes { count, voters, learners, index, inflight, is_loyal, asks })
     }
 
     fn propose(&self, rest: &str) -> Result<Command, String> {
@@ -331,7 +347,7 @@ impl Reader {
 
     fn change(&self, rest: &str) -> Result<Command, String> {
         let mut words = Words::of(rest)?;
-        let is_v1 = words.value("v1")?.map(|text| truth("v1", &text)).transpose()?;
+        let is_v1 = words.truth("v1")?;
         let transition = match (is_v1, words.value("transition")?.as_deref()) {
             (Some(true), None) => Transition::Simple,
             (Some(true), Some(_)) => return Err("v1=true has no transition".to_owned()),
@@ -429,13 +445,6 @@ impl Reader {
             return Err("partition needs its parts, such as `partition (1,2) (3)`".to_owned());
         }
         Ok(Command::Partition(groups))
-    }
-
-    fn one(&self, name: &str, rest: &str) -> Result<Node, String> {
-        match self.some(rest)?.as_slice() {
-            [node] => Ok(*node),
-            _ => Err(format!("{name} needs one node, such as `{name} 1`")),
-        }
     }
 
     fn at_least_one(&self, name: &str, rest: &str) -> Result<Vec<Node>, String> {
@@ -571,13 +580,8 @@ impl Words {
         self.value(name)?.map(|value| set(&value)).transpose()
     }
 
-    /// What is always so may be said, and not denied.
-    fn truth(&mut self, name: &str) -> Result<Option<()>, String> {
-        match self.value(name)?.map(|value| truth(name, &value)).transpose()? {
-            None => Ok(None),
-            Some(true) => Ok(Some(())),
-            Some(false) => Err(format!("{name} is always on; leave it out")),
-        }
+    fn truth(&mut self, name: &str) -> Result<Option<bool>, String> {
+        self.value(name)?.map(|value| truth(name, &value)).transpose()
     }
 
     fn number(&mut self, name: &str, most: u64) -> Result<Option<u64>, String> {

@@ -40,7 +40,7 @@ fn a_bad_argument_is_named_with_its_line() {
         ("add-nodes 1 index=9", "a snapshot names who votes"),
         ("add-nodes 1 voters=(1) index=-1", "index is a number up to"),
         ("add-nodes 1 voters=(1) index=99999999999999", "index is a number up to"),
-        ("add-nodes 1 voters=(1) prevote=false", "prevote is always on"),
+        ("add-nodes 1 voters=(1) prevote=no", "prevote is true or false, not `no`"),
         ("add-nodes 1 voters=(1) colour=red", "there is no argument `colour=red` here"),
         ("add-nodes 1 voters=(1", "a parenthesis is open; close it"),
         ("add-nodes 1 voters=1)", "a parenthesis is closed that is not open"),
@@ -156,6 +156,17 @@ fn the_time_of_the_others_passes_unless_they_are_loyal() {
 }
 
 #[test]
+fn who_need_not_ask_first_is_a_candidate_at_once() {
+    let meant =
+        ["1 candidate term=1 vote=1", "2 follower term=0 vote=0", "3 follower term=0 vote=0"];
+    assert_eq!(ends("add-nodes 3 voters=(1,2,3) prevote=false\ncampaign 1\n"), meant);
+    assert_eq!(ends("add-nodes 3 voters=(1,2,3)\ncampaign 1 prevote=false\n"), meant);
+    assert_eq!(ends("add-nodes 3 voters=(1,2,3)\ncampaign 1\n")[0], "1 canvasser term=0 vote=0");
+    let told = told("add-nodes 3 voters=(1,2,3) prevote=false\ncampaign 1\nstabilize\n");
+    assert!(!told.contains("PreVote") && told.contains("1 leader term=1"), "{told}");
+}
+
+#[test]
 fn the_page_describes_every_command_and_its_example_runs() {
     for name in language::NAMES.split(", ") {
         assert!(PAGE.contains(&format!("| `{name}")), "{name}");
@@ -230,6 +241,7 @@ const ARGUMENTS: &[&str] = &[
     "u3",
     "r3",
     "v0",
+    "prevote=false",
     "voters=(1,2)",
     "learners=(3)",
     "index=4",

@@ -46,6 +46,8 @@ pub(super) struct World {
     snapshots: BTreeMap<EntryId, Base>,
     /// Nobody else's time passes when one campaigns.
     is_loyal: bool,
+    /// Who campaigns asks first whether it would be elected.
+    asks: bool,
 }
 
 /// A message on its way.
@@ -97,6 +99,7 @@ impl World {
             parts: Vec::new(),
             snapshots: BTreeMap::new(),
             is_loyal: false,
+            asks: true,
         }
     }
 
@@ -104,11 +107,14 @@ impl World {
     pub(super) fn obey(&mut self, command: &Command) -> Vec<String> {
         let mut tale = Vec::new();
         match command {
-            Command::AddNodes { count, voters, learners, index, inflight, is_loyal } => {
+            Command::AddNodes { count, voters, learners, index, inflight, is_loyal, asks } => {
                 self.is_loyal |= is_loyal;
+                self.asks = asks.unwrap_or(self.asks);
                 self.add_nodes(*count, voters, learners, *index, *inflight);
             }
-            Command::Campaign(node) => self.campaign(*node, &mut tale),
+            Command::Campaign { node, asks } => {
+                self.campaign(*node, asks.unwrap_or(self.asks), &mut tale);
+            }
             Command::Propose { node, text } => self.propose(*node, text, &mut tale),
             Command::Change { node, transition, changes, is_named } => {
                 self.change(*node, *transition, changes, *is_named, &mut tale);
@@ -217,7 +223,7 @@ impl World {
         }
     }
 
-    fn campaign(&mut self, node: Node, tale: &mut Vec<String>) {
+    fn campaign(&mut self, node: Node, asks: bool, tale: &mut Vec<String>) {
         let Some(member) = self.living(node, tale) else { return };
         if member.leads() {
             return tale.push(format!("! {node} leads already"));
@@ -229,6 +235,9 @@ impl World {
             }
         }
         self.ring(node, tale);
+        if !asks {
+            self.spare_the_question(node, tale);
+        }
         let Some(machine) = self.machine(node) else { return };
         if machine.role() == "follower" {
             let configuration = machine.configuration();
@@ -238,6 +247,28 @@ impl World {
                 true => "its last ballot is not on disk, or its log has no room",
             };
             tale.push(format!("! {node} cannot campaign: {why}"));
+        }
+    }
+
+    /// Has a node hear that it would be elected, before it asks. Such an answer promises nothing, so this
+    /// breaks no promise; it is how a group without pre-vote behaves.
+    fn spare_the_question(&mut self, node: Node, tale: &mut Vec<String>) {
+        let Some(machine) = self.machine(node).filter(|it| it.role() == "canvasser") else {
+            return;
+        };
+        let (term, electorate) = (machine.term(), machine.configuration().electorate());
+        let Some(proposed) = term.next() else { return };
+        if let Some(member) = self.nodes.get_mut(&node) {
+            let is_question = |wanted: &Wanted| {
+                matches!(wanted, Wanted::Send { message: Message::PreVote { .. }, .. })
+            };
+            member.wanted.retain(|wanted| !is_question(wanted));
+        }
+        let message = Message::PreVoteReply { term, proposed, granted: true };
+        for from in electorate.without(Slot::new(node)).iter() {
+            if self.machine(node).is_some_and(|machine| machine.role() == "canvasser") {
+                self.step(node, Input::Message { from, message }, tale);
+            }
         }
     }
 
@@ -258,7 +289,11 @@ impl World {
     fn tick_election(&mut self, node: Node, tale: &mut Vec<String>) {
         let Some(member) = self.living(node, tale) else { return };
         if !member.leads() {
-            return self.ring(node, tale);
+            self.ring(node, tale);
+            if !self.asks {
+                self.spare_the_question(node, tale);
+            }
+            return;
         }
         // A leader's timers all ring in that time, each when it is due.
         let end = member.now.after(ELECTION_TIMEOUT);
