@@ -46,7 +46,7 @@ impl Raft {
         self.set_alarm();
     }
 
-    /// The alarm of a member without a leader: ask around before disturbing anyone.
+    /// The alarm of a member that hears no leader: ask around before disturbing anyone.
     ///
     /// Not while the last ballot is on its way to the disk (openraft 0.10.0-alpha: a lone voter
     /// elected itself twice), nor without room for an entry of its own in the log.
@@ -55,6 +55,19 @@ impl Raft {
         if let Some(term) = self.term.next().filter(|_| self.may_campaign()) {
             out.event(Event::Canvassing { term });
             self.role = Role::Canvasser { granted: Members::only(self.config.me), asked: false };
+            return;
+        }
+        if self.leader().is_some() {
+            // It may have been removed, and be told nothing any more: what it was asked ends here.
+            self.role = Role::Follower(Following::nobody());
+        }
+        let to = self.configuration().members().without(self.config.me);
+        if let Some(term) = self.term.next().filter(|_| self.config.rests && !to.is_empty()) {
+            // It could not be elected, but a leader that rests shows itself when it is asked.
+            out.push(Output::Send {
+                to,
+                message: Message::PreVote { term, last: self.log.last() },
+            });
         }
     }
 

@@ -239,9 +239,10 @@ impl Leadership {
         self.peers.get(slot.position()).is_some_and(is_near)
     }
 
-    /// Whether a follower heard within `timeout` is being sent a snapshot.
-    pub(super) fn is_sending(&self, now: Instant, timeout: Span) -> bool {
-        self.peers.iter().any(|peer| peer.sending.is_some() && now.since(peer.heard) < timeout)
+    /// Whether one of these members, heard within `timeout`, is being sent a snapshot.
+    pub(super) fn is_sending(&self, to: Members, now: Instant, timeout: Span) -> bool {
+        let is_sent = |peer: &Progress| peer.sending.is_some() && now.since(peer.heard) < timeout;
+        to.iter().any(|slot| self.peers.get(slot.position()).is_some_and(is_sent))
     }
 
     /// Since when a quorum, this member included, has been heard without a break.

@@ -184,13 +184,16 @@ impl Raft {
         if at_once {
             return Some(Message::ReadIndexReply { term, life, number, index });
         }
-        let peer = leading.peers.get(from.position()).filter(|_| audience.contains(from));
-        let waits =
-            peer.map(|peer| peer.asked.is_some_and(|it| (it.life, it.number) == (life, number)));
-        if waits == Some(false) {
-            let asked = Asked { life, number, round: leading.join_round() };
+        if !audience.contains(from) {
+            out.event(Event::Ignored { from, why: Ignored::Stranger });
+            return None;
+        }
+        let next = leading.round.saturating_add(1);
+        let peer = leading.peers.get_mut(from.position())?;
+        if peer.asked.is_none_or(|asked| (asked.life, asked.number) != (life, number)) {
+            peer.asked = Some(Asked { life, number, round: next });
             leading.asking = leading.asking.with(from);
-            leading.peers.get_mut(from.position())?.asked = Some(asked);
+            leading.join_round();
         }
         None
     }

@@ -8,8 +8,8 @@
 //! **Who wakes, and what it does then**
 //! - the leader: by anything but a tick, the word of its disk, or doubt about another. It begins a round
 //!   at once and counts the silence of nobody against them.
-//! - a follower: likewise, and by doubt about its leader. It listens again, and gives its leader one
-//!   election timeout to show itself before it elects another: so a member that restarts and finds
+//! - a follower: likewise, and by doubt about its leader. It tells its leader, which wakes that too,
+//!   listens again, and gives it one election timeout to show itself before it elects another: so a member that restarts and finds
 //!   nobody to follow wakes the group without bringing its leader down (tikv#6596, tikv#16429).
 //!
 //! A leader that dies while its group rests is missed by nobody: hosts say [`Input::Suspect`].
@@ -101,6 +101,7 @@ impl Raft {
             }
             Role::Follower(following) => {
                 following.rests = false;
+                following.repeat();
                 self.promised_until = now.after(self.config.election_timeout);
             }
             Role::Canvasser { .. } | Role::Candidate { .. } => {}

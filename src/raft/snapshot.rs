@@ -80,7 +80,7 @@ impl Raft {
     #[must_use]
     pub fn is_sending(&self) -> bool {
         let Role::Leader(leading) = &self.role else { return false };
-        leading.is_sending(self.now, self.config.election_timeout)
+        leading.is_sending(self.audience(), self.now, self.config.election_timeout)
     }
 
     /// The snapshot that this member is being sent.

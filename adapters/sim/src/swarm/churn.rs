@@ -69,7 +69,8 @@ impl<H: Hosted> Schedule<H> {
             0..4 if belongs => Change::Remove(slot),
             4 | 5 if votes => Change::AddLearner(slot),
             0 | 1 if !belongs => Change::AddLearner(slot),
-            2 if !belongs => Change::AddWitness(slot),
+            // A replica cannot be one, which gets no payloads: Raft alone can.
+            2 if !belongs && H::numbered(0).is_some() => Change::AddWitness(slot),
             _ => Change::AddVoter(slot),
         }
     }

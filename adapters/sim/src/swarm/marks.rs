@@ -153,7 +153,11 @@ impl Mark {
     /// Those that can happen to a machine.
     pub fn of(machine: Machine) -> impl Iterator<Item = Self> {
         let all = Self::ALL.iter().copied();
-        all.filter(move |mark| machine == Machine::Replica || mark.is_of_raft())
+        all.filter(move |mark| match machine {
+            // A witness is Raft alone.
+            Machine::Replica => *mark != Self::WitnessAdded,
+            Machine::Raft => mark.is_of_raft(),
+        })
     }
 }
 
