@@ -759,6 +759,9 @@ impl<S: StateMachine> Replica<S> {
             (self.early, self.due_in) = (Members::NONE, Index::ZERO);
             return;
         }
+        if self.early.is_empty() {
+            return;
+        }
         let takes_them = |slot| Some(!self.early.contains(slot));
         if self.raft.configuration().vote(takes_them) == Vote::Lost {
             self.early = Members::NONE;
@@ -769,6 +772,9 @@ impl<S: StateMachine> Replica<S> {
 
     fn tell_reads<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         let levels = &mut self.levels;
+        if levels.serving.is_none() && levels.confirmed.is_none() {
+            return;
+        }
         for _ in 0..2 {
             if levels.serving.is_none() {
                 levels.serving = levels.confirmed.take();

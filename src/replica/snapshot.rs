@@ -83,30 +83,19 @@ impl<S: StateMachine> Replica<S> {
     /// held and enough of them applied, or when a follower's log is nearly full; not while another is on its way in or to the disk and,
     /// while there is room, not while one is on its way to a follower.
     pub(super) fn take_snapshot<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        let (limits, log) = (self.raft.config().limits, self.raft.log());
-        let applied = self.applied.entry.index;
-        let to_let_go = usize::try_from(applied.above(log.floor().index)).unwrap_or(usize::MAX);
-        let is_long = self.window.len() >= limits.entries / 2 && to_let_go >= limits.entries / 4;
-        let is_motley = log.runs().len() >= limits.runs / 2
-            && log.runs().first().is_some_and(|run| run.last <= applied);
-        // A leader leaves this much room for later leaders; a member whose floor is lower than that
-        // leader's makes it, or it could not follow the leader in its office.
-        let changes = log.configurations().skip(1);
-        let is_changed = changes.clone().count() >= limits.configurations / 2
-            && changes.clone().any(|change| change.at <= applied);
-        let is_full = !self.raft.leads()
-            && to_let_go > 0
-            && self.window.len().saturating_add(limits.runs) > limits.entries;
-        let is_crowded = self.window.len() >= limits.entries.saturating_sub(limits.entries / 4);
         // One that a leader began to send, and that the log has overtaken, will not be finished.
+        let applied = self.applied.entry.index;
         self.next.take_if(|next| !next.is_complete() && next.snapshot.boundary.index <= applied);
-        // A member that joins does not know yet who belongs to the group where its log ends, and no log
-        // goes on from a snapshot that does not say so.
-        let is_told = !log.configuration_at(applied).voters().is_empty();
-        let is_wanted = is_long || is_motley || is_changed || is_full;
-        if self.next.is_some() || !is_told || !is_wanted {
+        if self.next.is_some() || !self.has_much_to_let_go() {
             return;
         }
+        // A member that joins does not know yet who belongs to the group where its log ends, and no log
+        // goes on from a snapshot that does not say so.
+        if self.raft.log().configuration_at(applied).voters().is_empty() {
+            return;
+        }
+        let limits = self.raft.config().limits;
+        let is_crowded = self.window.len() >= limits.entries.saturating_sub(limits.entries / 4);
         if self.raft.is_sending() && !is_crowded {
             return;
         }
@@ -118,6 +107,27 @@ impl<S: StateMachine> Replica<S> {
         let snapshot = Snapshot { boundary: self.applied.entry, size, digest: digest(&bytes) };
         self.next = Some(Held { snapshot, bytes });
         out.push(Output::Store { snapshot });
+    }
+
+    fn has_much_to_let_go(&self) -> bool {
+        let (limits, log) = (&self.raft.config().limits, self.raft.log());
+        let applied = self.applied.entry.index;
+        let to_let_go = usize::try_from(applied.above(log.floor().index)).unwrap_or(usize::MAX);
+        let is_long = || self.window.len() >= limits.entries / 2 && to_let_go >= limits.entries / 4;
+        let is_motley = || {
+            log.runs().len() >= limits.runs / 2
+                && log.runs().first().is_some_and(|run| run.last <= applied)
+        };
+        // A leader leaves this much room for later leaders; a member whose floor is lower than that
+        // leader's makes it, or it could not follow the leader in its office.
+        let is_changed = || {
+            let changes = log.configurations().skip(1);
+            changes.clone().count() >= limits.configurations / 2
+                && changes.clone().any(|change| change.at <= applied)
+        };
+        let is_full =
+            || !self.raft.leads() && self.window.len().saturating_add(limits.runs) > limits.entries;
+        to_let_go > 0 && (is_long() || is_motley() || is_changed() || is_full())
     }
 
     fn write_state(&self, bytes: &mut List<u8, { limits::MOST.snapshot }>) -> Result<(), NoRoom> {

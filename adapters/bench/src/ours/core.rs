@@ -73,26 +73,30 @@ impl Group {
 
     /// Takes one step and does what it says; the disk is memory, so a write is durable at once.
     fn step(&mut self, at: Slot, input: Input) {
-        let now = Now::mono(self.micros);
-        let (mut input, mut has_committed) = (Some(input), false);
-        while let Some(next) = input.take() {
-            self.members[at.position()].step(now, next, &mut self.outbox).expect("is taken");
-            for output in self.outbox.drain(..) {
-                match output {
-                    Output::Persist { receipt, .. } => input = Some(Input::Persisted(receipt)),
-                    Output::Send { to, message } => self.network.push_back((at, to, message)),
-                    Output::Committed { index } => {
-                        self.committed[at.position()] = index;
-                        has_committed = true;
-                    }
-                    _ => {}
-                }
+        let member = &mut self.members[at.position()];
+        member.step(Now::mono(self.micros), input, &mut self.outbox).expect("is taken");
+        let (mut durable, mut committed) = (None, None);
+        for output in &self.outbox {
+            match *output {
+                Output::Persist { receipt, .. } => durable = Some(receipt),
+                Output::Send { to, message } => self.network.push_back((at, to, message)),
+                Output::Committed { index } => committed = Some(index),
+                _ => {}
             }
         }
-        if !has_committed {
-            return;
+        self.outbox.clear();
+        if let Some(index) = committed {
+            self.commit_to(at, index);
         }
-        let held = self.committed[at.position()].above(self.compacted[at.position()]);
+        if let Some(receipt) = durable {
+            self.step(at, Input::Persisted(receipt));
+        }
+    }
+
+    /// Takes note of a commit; now and then the log is let go up to there.
+    fn commit_to(&mut self, at: Slot, index: Index) {
+        self.committed[at.position()] = index;
+        let held = index.above(self.compacted[at.position()]);
         let runs = self.members[at.position()].log().runs().len();
         if held >= COMPACT_EVERY || runs >= limits::MOST.runs / 2 {
             self.compact(at);

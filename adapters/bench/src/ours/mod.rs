@@ -26,8 +26,9 @@ pub(crate) fn run(words: &[&str], units: u64) -> Option<Measured> {
             };
             match *kind {
                 "core" => Some(core::run(shape, grown, units)),
-                "replica" => Some(replica::run(shape, false, grown, units)),
-                "wire" => Some(replica::run(shape, true, grown, units)),
+                "replica" => Some(replica::run(shape, shape.batch, false, grown, units)),
+                "wire" => Some(replica::run(shape, shape.batch, true, grown, units)),
+                "wire-one" => Some(replica::run(shape, 1, true, grown, units)),
                 _ => None,
             }
         }

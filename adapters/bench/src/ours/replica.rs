@@ -17,9 +17,9 @@ use std::collections::VecDeque;
 
 const GROUP: GroupId = GroupId::new(1);
 
-/// Commits commands in a group whose log has `grown` already.
-pub(super) fn run(shape: Shape, wire: bool, grown: u64, units: u64) -> Measured {
-    let mut group = Group::new(shape, wire);
+/// Commits commands of so many clients, in turn, in a group whose log has `grown` already.
+pub(super) fn run(shape: Shape, clients: u64, wire: bool, grown: u64, units: u64) -> Measured {
+    let mut group = Group::new(shape.nodes, clients, wire);
     group.commit(Shape { batch: 1_000, depth: 1, ..shape }, grown);
     group.commit(shape, units);
     Measured { messages: group.host.messages, bytes: group.host.bytes }
@@ -53,39 +53,41 @@ struct Host {
 /// A message under way.
 enum Parcel {
     Frame(Vec<u8>),
-    Message(MemberMessage<Command>),
+    Message(Box<MemberMessage<Command>>),
 }
 
 impl Host {
     /// Takes one step and does what it says; the disk is memory, so a write is durable at once.
     fn step(&mut self, replica: &mut Replica<Tally>, input: Input<'_, Command>) {
-        let (now, me) = (clock::at(self.micros), replica.raft().config().me);
-        let mut input = Some(input);
-        while let Some(next) = input.take() {
-            replica.step(now, next, &mut self.outbox).expect("is taken");
-            for output in self.outbox.drain(..) {
-                match output {
-                    Output::Persist { receipt, .. } => input = Some(Input::Persisted(receipt)),
-                    Output::Send { to, header } => {
-                        let parcel = self.empties.pop().unwrap_or_else(|| Parcel::new(self.wire));
-                        self.network.push_back((me, to, parcel.packed(header, replica)));
-                    }
-                    Output::Store { snapshot } => input = Some(Input::Stored(snapshot)),
-                    _ => {}
+        replica.step(clock::at(self.micros), input, &mut self.outbox).expect("is taken");
+        let mut done = None;
+        for output in &self.outbox {
+            match *output {
+                Output::Persist { receipt, .. } => done = Some(Input::Persisted(receipt)),
+                Output::Send { to, header } => {
+                    let mut parcel = self.empties.pop().unwrap_or_else(|| Parcel::new(self.wire));
+                    parcel.pack(header, replica);
+                    self.network.push_back((replica.raft().config().me, to, parcel));
                 }
+                Output::Store { snapshot } => done = Some(Input::Stored(snapshot)),
+                _ => {}
             }
+        }
+        self.outbox.clear();
+        if let Some(done) = done {
+            self.step(replica, done);
         }
     }
 }
 
 impl Parcel {
     fn new(wire: bool) -> Self {
-        if wire { Self::Frame(Vec::new()) } else { Self::Message(nothing()) }
+        if wire { Self::Frame(Vec::new()) } else { Self::Message(Box::new(nothing())) }
     }
 
     /// Takes a message in, while the replica still knows what travels with it.
-    fn packed(mut self, header: Header, replica: &Replica<Tally>) -> Self {
-        match &mut self {
+    fn pack(&mut self, header: Header, replica: &Replica<Tally>) {
+        match self {
             Self::Frame(bytes) => {
                 let (entries, chunk) = (replica.entries_of(&header), replica.chunk_of(&header));
                 let message = Outgoing { header, entries, chunk };
@@ -97,14 +99,12 @@ impl Parcel {
                 message.entries.extend(replica.entries_of(&header).cloned());
             }
         }
-        self
     }
 }
 
 impl Group {
-    /// A group with a leader that has opened a session for each client: as many as a batch has
-    /// commands.
-    fn new(Shape { nodes, batch, .. }: Shape, wire: bool) -> Self {
+    /// A group with a leader, and a session for each client.
+    fn new(nodes: usize, clients: u64, wire: bool) -> Self {
         let mut group = Self {
             members: (0..nodes).map(|n| member(n, nodes)).collect(),
             host: Host {
@@ -117,7 +117,7 @@ impl Group {
                 bytes: 0,
             },
             heard: nothing(),
-            clients: batch,
+            clients,
             sent: 0,
             requests: Vec::new(),
         };
@@ -126,7 +126,7 @@ impl Group {
             group.host.micros += 1_000;
             group.turn();
         }
-        group.requests.extend((1..=batch).map(|n| Request::Open { client: ClientId::new(n) }));
+        group.requests.extend((1..=clients).map(|n| Request::Open { client: ClientId::new(n) }));
         group.submit();
         (0..8).for_each(|_| group.turn());
         group
@@ -148,7 +148,7 @@ impl Group {
             let Some((from, to, parcel)) = host.network.pop_front() else { break };
             for member in to.iter() {
                 let heard = match &parcel {
-                    Parcel::Message(message) => message,
+                    Parcel::Message(message) => &**message,
                     Parcel::Frame(bytes) => {
                         host.bytes += bytes.len() as u64;
                         let body = frame::body_of(bytes, Kind::Member, GROUP).expect("is whole");
