@@ -22,25 +22,31 @@
 //! | a snapshot is installed by followers only, and only if the log contradicts it | `snapshot` |
 
 mod change;
+mod config;
 pub mod configuration;
 pub mod durability;
 mod election;
 mod follower;
+mod input;
 mod leadership;
 mod lease;
 mod log;
 mod message;
+mod output;
 mod read;
 mod replication;
 mod rest;
 mod snapshot;
 mod transfer;
 
+pub use config::{Config, ConfigError};
 pub use configuration::{Change, Configuration, Unchangeable};
 pub use durability::{Receipt, Write};
+pub use input::Input;
 pub use leadership::{Pace, Peer};
 pub use log::{Configured, Log, Run};
 pub use message::{Base, Message, Snapshot};
+pub use output::Output;
 pub use read::Read;
 pub use snapshot::Incoming;
 
@@ -50,178 +56,9 @@ use crate::limits::{Limit, Limits};
 use crate::machine::{Machine, Outbox, Refused, check_outbox};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span};
-use core::fmt;
 use durability::Disk;
 use follower::Following;
 use leadership::Leadership;
-
-/// How a member is set up.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Config {
-    /// This member.
-    pub me: Slot,
-    /// The members that vote in a log that has just begun: the same for all of them. None for a
-    /// member that joins a group which exists.
-    pub voters: Members,
-    /// A number that differs in each life of this member: receipts carry it.
-    pub boot: u64,
-    /// Where the generator starts; best different for each member.
-    pub seed: u64,
-    /// The least time without a leader after which a member campaigns; it draws the actual one
-    /// between this and twice this. At least ten round trips, and longer than a slow write.
-    pub election_timeout: Span,
-    /// How often a leader is heard at least. At most half the election timeout.
-    pub heartbeat: Span,
-    /// How far two members' monotonic clocks can drift apart while both run, in parts of a million
-    /// (quartz: 200 at most). With it a leader answers reads by itself for nearly an election timeout
-    /// after a quorum has heard of it; `election_timeout` must then be the same for all members. None:
-    /// clocks are not trusted, and every read waits for a round of messages.
-    pub clock_drift: Option<u32>,
-    /// How many entries a slot may lack when it begins to vote; it must also have been sent its last
-    /// stretch of entries within an election timeout (4.2.1). None: it may vote at once, and commits
-    /// wait until it has caught up.
-    pub promotion_lag: Option<u32>,
-    /// Whether an idle group falls silent. All members must agree, and the host must say
-    /// [`Input::Suspect`] when it doubts that the leader lives: nobody listens for it any more.
-    pub rests: bool,
-    /// Bounds, lowered to the backend's where they are higher.
-    pub limits: Limits,
-}
-
-/// What is wrong with a [`Config`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// `me` is a higher slot than [`Limits::members`] permits.
-    NoSuchSlot,
-    /// There are more voters, or higher slots, than [`Limits::members`] permits.
-    TooManyVoters,
-    /// `heartbeat` is zero or more than half of `election_timeout`.
-    Timeouts,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoSuchSlot => "this member's slot is beyond the limits; give it a lower one",
-            Self::TooManyVoters => "too many voters for the limits; remove some",
-            Self::Timeouts => "the heartbeat must be above zero and at most half the timeout",
-        })
-    }
-}
-
-impl core::error::Error for ConfigError {}
-
-/// What a host tells a member.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-pub enum Input {
-    /// The deadline has passed (early and late ticks do no harm).
-    Tick,
-    /// A message came in. The host vouches for the sender.
-    Message {
-        /// Who sent it.
-        from: Slot,
-        /// What it says.
-        message: Message,
-    },
-    /// Append entries: refused unless this member leads. They are the last `count` of the log
-    /// after the step.
-    Propose {
-        /// How many.
-        count: u32,
-    },
-    /// Find out when a read of the state would be linearizable: refused unless this member leads or
-    /// knows who does.
-    Read,
-    /// The write of this receipt, and every write before it, are durable.
-    Persisted(Receipt),
-    /// A write failed. The machine stops for good; a failed write is never tried again.
-    PersistFailed,
-    /// A snapshot is durable on this member: one of its own state, which lets the log be
-    /// compacted, or one that it has received, which takes the log's place.
-    Stored(Base),
-    /// The received snapshot is damaged: it is to be sent again.
-    Discard,
-    /// The host doubts that this member lives. Nobody else is accused: it wakes a member whose
-    /// silent leader that is.
-    Suspect(Slot),
-    /// Stop leading: refused unless this member leads.
-    StepDown,
-    /// Hand leadership over to this member: refused unless this member leads and that one can. Until
-    /// [`Output::Following`] or [`Output::NotTransferred`] tells what came of it, no request is taken.
-    Transfer(Slot),
-    /// Append the entry that changes the configuration to this one: refused unless this member leads,
-    /// has committed an entry of its own term and every earlier change, and
-    /// [`Configuration::leads_to`] says that one step leads there. It is the last entry of the log
-    /// after the step, and counts at once.
-    Reconfigure(Configuration),
-}
-
-/// What a host must do. All of it in any order, once encoded, except that writes keep their order.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Output {
-    /// Make durable, then echo the receipt.
-    Persist {
-        /// What to echo.
-        receipt: Receipt,
-        /// What to write.
-        write: Write,
-    },
-    /// Send to each of these members; losing it does no harm.
-    Send {
-        /// The receivers.
-        to: Members,
-        /// What to send.
-        message: Message,
-    },
-    /// Entries up to here are committed, and on this disk.
-    Committed {
-        /// The last of them.
-        index: Index,
-    },
-    /// This member leads.
-    Leading {
-        /// The first entry of its term; the payload floor gives it an empty payload.
-        barrier: EntryId,
-    },
-    /// This member does not lead. Whatever it was asked for as a leader and has not answered may
-    /// or may not come to pass: ask the leader.
-    Following {
-        /// The term.
-        term: Term,
-        /// The leader of that term, once it is known.
-        leader: Option<Slot>,
-    },
-    /// A read was taken; [`Output::Readable`], [`Output::Unreadable`] or [`Output::Following`] ends it.
-    Reading {
-        /// Its name.
-        read: Read,
-    },
-    /// Every read up to and with this one may be served once `index` is applied.
-    Readable {
-        /// The newest of them.
-        read: Read,
-        /// What must be applied first.
-        index: Index,
-    },
-    /// The leader has not answered for an election timeout: no read up to and with this one that was
-    /// not told to be readable will be. Ask elsewhere.
-    Unreadable {
-        /// The newest of them.
-        read: Read,
-    },
-    /// Leadership was not handed over in time, and this member takes requests again.
-    NotTransferred {
-        /// Who should have taken it.
-        to: Slot,
-    },
-    /// All bytes of a snapshot are here: check and store them, then say [`Input::Stored`].
-    SnapshotReceived {
-        /// The snapshot.
-        snapshot: Snapshot,
-    },
-}
 
 /// What a member is, with the data that only this role has.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

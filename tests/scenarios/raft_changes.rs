@@ -353,3 +353,46 @@ fn a_slot_that_never_learned_votes_only_while_the_log_is_short() {
     let witness = c.machine(0).configuration().simple(&[Change::AddWitness(Slot::new(3))]);
     assert_eq!(c.ask(0, Input::Reconfigure(witness.unwrap())), Ok(()), "it gets no payloads");
 }
+
+// Found by the simulator (seed 5 of the replica, V2): what it was asked for never ended.
+#[test]
+fn a_removed_member_that_hears_nobody_any_more_knows_no_leader() {
+    let mut c = Group::of(3);
+    c.elect(0);
+    c.settle();
+    let without = c.machine(0).configuration().simple(&[Change::Remove(Slot::new(2))]);
+    c.ask(0, Input::Reconfigure(without.unwrap())).unwrap();
+    c.settle();
+    c.ask(2, Input::Read).unwrap();
+    c.pass(Span::millis(400));
+    assert_eq!(c.machine(2).leader(), None);
+    assert_eq!(c.readable(2), None);
+    assert!(matches!(c.nodes[2].told.last(), Some(Output::Following { leader: None, .. })));
+}
+
+// Found by the simulator (seed 181, V2): each time the group woke it was taken as heard, and so its leader
+// never compacted.
+#[test]
+fn a_member_that_was_removed_while_it_was_sent_a_snapshot_is_sent_none_any_more() {
+    let mut c = Group::new(4, Setup { rests: true, ..Setup::of(3) });
+    c.elect(0);
+    c.settle();
+    c.propose(0, 8);
+    c.settle();
+    c.compact(0);
+    let learn = c.machine(0).configuration().simple(&[Change::AddLearner(Slot::new(3))]);
+    c.ask(0, Input::Reconfigure(learn.unwrap())).unwrap();
+    while !c.machine(0).is_sending() {
+        assert!(c.deliver(0, 3) | c.deliver(3, 0), "{}", c.story());
+    }
+    c.part(&[3], &[0, 1, 2]);
+    c.settle();
+    let without = c.machine(0).configuration().simple(&[Change::Remove(Slot::new(3))]);
+    c.ask(0, Input::Reconfigure(without.unwrap())).unwrap();
+    c.settle();
+    assert!(!c.machine(0).is_sending());
+    c.pass(Span::millis(90));
+    assert!(c.machine(0).is_resting());
+    c.ask(0, Input::Read).unwrap();
+    assert!(!c.machine(0).is_sending());
+}

@@ -200,3 +200,43 @@ fn a_read_ends_when_its_leader_does() {
     assert!(told.iter().any(|it| matches!(it, Output::Following { leader: None, .. })));
     assert_eq!(c.readable(1), None);
 }
+
+// Found by the simulator (seed 177, R11): both had one name, so the second was served with the first.
+#[test]
+fn a_read_by_lease_is_not_served_with_an_earlier_one_that_needs_less() {
+    let mut c = Group::new(3, Setup { clock_drift: Some(200), ..Setup::of(3) });
+    c.elect(0);
+    c.settle();
+    c.pass(Span::millis(30));
+    let names = |c: &mut Group| {
+        c.nodes[0].told.clear();
+        c.ask(0, Input::Read).unwrap();
+        c.readable(0).expect("it is answered at once")
+    };
+    let (first, before) = names(&mut c);
+    c.propose(0, 1);
+    c.settle();
+    let (second, after) = names(&mut c);
+    assert!(first < second && before < after, "{first:?} at {before}, {second:?} at {after}");
+}
+
+// Found by the simulator (seed 5 of the replica, V2): it heard its leader, which did not hear it.
+#[test]
+fn a_read_that_the_leader_does_not_hear_of_is_given_up_after_a_timeout() {
+    let mut c = read_at_a_follower();
+    c.cut_one_way(1, 0);
+    c.flights.clear();
+    let given_up = |c: &Group| {
+        c.nodes[1].told.iter().filter(|it| matches!(it, Output::Unreadable { .. })).count()
+    };
+    c.pass(Span::millis(149));
+    assert_eq!((given_up(&c), c.readable(1)), (0, None));
+    c.pass(Span::millis(31));
+    assert_eq!((given_up(&c), c.readable(1)), (1, None));
+    c.ask(1, Input::Read).unwrap();
+    c.pass(Span::millis(80));
+    assert_eq!(given_up(&c), 1, "the next has its own time");
+    c.heal();
+    c.pass(Span::millis(60));
+    assert!(c.readable(1).is_some());
+}

@@ -176,3 +176,25 @@ fn a_higher_term_ends_a_silent_reign() {
     c.pass(Span::secs(3));
     assert!((0..3).any(|slot| c.machine(slot).leads()), "{}", c.story());
 }
+
+// Found by the simulator (seed 343, V3): it could not be elected, so it asked nobody.
+#[test]
+fn a_learner_that_wakes_or_restarts_finds_its_silent_leader() {
+    let mut c = Group::new(4, setup(3));
+    c.elect(0);
+    c.settle();
+    let learn = c.machine(0).configuration().simple(&[Change::AddLearner(Slot::new(3))]);
+    c.ask(0, Input::Reconfigure(learn.unwrap())).unwrap();
+    c.pass(Span::secs(1));
+    assert_eq!(rest(&c), 4);
+    let (term, life, number, index) = (Term::new(1), 9, 9, Index::new(1));
+    c.say(0, 3, Message::ReadIndexReply { term, life, number, index });
+    assert!(!c.machine(3).is_resting());
+    c.pass(Span::secs(1));
+    assert_eq!((c.machine(3).leader(), rest(&c)), (Some(Slot::new(0)), 4));
+    c.restart(3);
+    assert_eq!(c.machine(3).leader(), None);
+    c.pass(Span::secs(1));
+    assert_eq!((c.machine(3).leader(), rest(&c)), (Some(Slot::new(0)), 4));
+    assert_eq!(c.machine(0).term(), term);
+}
