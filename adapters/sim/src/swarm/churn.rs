@@ -49,17 +49,25 @@ impl<H: Hosted> Schedule<H> {
     fn draw_edit(&mut self, now: &Configuration) -> Edit {
         match self.rng.below(if now.is_joint() { 32 } else { 8 }) {
             0..5 => Edit::Simple(self.draw_change(now)),
-            5 | 6 => {
-                let mut changes = [None; 3];
-                let count = 1 + self.pick(3);
-                changes[..count].fill_with(|| Some(self.draw_change(now)));
-                Edit::Joint(self.rng.below(3) > 0, changes)
-            }
+            5 | 6 => Edit::Joint(self.rng.below(3) > 0, self.draw_changes(now)),
             7 => {
                 Edit::Jump(Members::from_bits(self.rng.below(1 << self.world.members.len()) as u32))
             }
             _ => Edit::Leave,
         }
+    }
+
+    /// A joint configuration that leaves itself, and that the group can go on with.
+    pub(super) fn draw_joint(&mut self, now: &Configuration) -> Option<Edit> {
+        let edit = Edit::Joint(true, self.draw_changes(now));
+        edit.of(now).is_ok_and(|next| self.can_go_on_with(&next)).then_some(edit)
+    }
+
+    fn draw_changes(&mut self, now: &Configuration) -> [Option<Change>; 3] {
+        let mut changes = [None; 3];
+        let count = 1 + self.pick(3);
+        changes[..count].fill_with(|| Some(self.draw_change(now)));
+        changes
     }
 
     fn draw_change(&mut self, now: &Configuration) -> Change {

@@ -99,6 +99,7 @@ marks! {
     JointLeft = "a joint configuration is left because somebody asked for it",
     AutoLeft = "a joint configuration is left by itself",
     AutoLeftByAnother = "another leader than the one that entered it has a joint configuration leave itself",
+    Interrupted = "a leader dies in the midst of a change, while everybody else is well",
     RolledBack = "a configuration goes with its entry",
     Joined = "a member joins",
     CameBack = "a member that has left joins again, with what it held",

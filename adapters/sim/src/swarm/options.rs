@@ -91,8 +91,9 @@ options! {
     wild, clockless,
     /// More than a minority may be destroyed.
     doom,
-    /// One member stays half connected while the others settle; one comes back far behind.
-    outsider, lag,
+    /// While the others settle, one member stays half connected; one comes back far behind; and a
+    /// leader dies in the midst of a change.
+    outsider, lag, interrupt,
 }
 
 impl Options {
@@ -179,6 +180,7 @@ impl Options {
         options.clockless = rate(&[0, 0, 1]).min(minority - options.wild);
         options.doom = u64::from(rate(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 1]) == 1 && members > 1);
         if options.churn > 0 {
+            options.interrupt = one_of(&[0, 1]);
             options.spare = one_of(&[0, 1, 1, 2, 3]).min(7 - members);
             options.members += options.spare;
         }
@@ -228,7 +230,7 @@ mod tests {
     #[test]
     fn each_fault_is_in_some_runs_and_not_in_others() {
         let options: Vec<_> = (0..400).map(Options::of).collect();
-        let faults: [fn(&Options) -> u64; 15] = [
+        let faults: [fn(&Options) -> u64; 16] = [
             |o| o.lost,
             |o| o.cut,
             |o| o.crash,
@@ -244,6 +246,7 @@ mod tests {
             |o| o.churn,
             |o| o.spare,
             |o| o.transfer,
+            |o| o.interrupt,
         ];
         for (place, fault) in faults.iter().enumerate() {
             assert!(options.iter().any(|o| fault(o) > 0), "fault {place} never is");

@@ -62,6 +62,9 @@ impl<H: Hosted> Schedule<H> {
             return Ok(());
         }
         self.leave_joint(rest)?;
+        if self.options.interrupt > 0 && !self.interrupt(rest)? {
+            return Ok(());
+        }
         if self.options.lag > 0 {
             self.fall_behind(rest)?;
         }
@@ -180,6 +183,27 @@ impl<H: Hosted> Schedule<H> {
             let roles = roles(&self.world, rest);
             format!("a change has not come to its end after {LEFT} timeouts: {roles:?}")
         })
+    }
+
+    /// A leader dies soon after it has entered a joint configuration that leaves itself; tells whether
+    /// there can be another leader.
+    fn interrupt(&mut self, rest: Members) -> Result<bool, super::oracle::Violation> {
+        let Some(leader) = led_by(&self.world, rest) else { return Ok(true) };
+        let now = self.world.books.in_force(leader);
+        let Some(edit) = self.draw_joint(&now) else { return Ok(true) };
+        let lane = leader as u8;
+        self.act(Act::Change(lane, edit), None, lane)?;
+        let soon = 4 * (self.options.latency + self.options.disk);
+        let until = self.now + self.rng.below(soon);
+        self.run(until, u64::MAX, |_| false)?;
+        self.wait_until(until);
+        self.world.marks.hit(Mark::Interrupted);
+        self.act(Act::Crash(lane, Kept::All), None, lane)?;
+        let found = self.find_leader(rest)?;
+        if found {
+            self.leave_joint(rest)?;
+        }
+        Ok(found)
     }
 
     /// One member is cut off under load, and comes back: at times with a clock far behind that of the
