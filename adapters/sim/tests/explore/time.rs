@@ -56,6 +56,8 @@ impl Timed {
                 self.pass(timeout.times(4));
                 self.step(Input::Tick)
             }
+            Move::Nudge => self.step(Input::Tick),
+            Move::Admit { .. } => unreachable!("nobody joins here"),
             Move::Silence => self.step(Input::StepDown),
             Move::Propose => self.step(Input::Propose { count: 1 }),
             Move::Persist(count) => {
