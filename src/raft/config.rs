@@ -1,7 +1,7 @@
 //! How a member is set up, and what can be wrong with that.
 
 use crate::id::{Members, Slot};
-use crate::limits::Limits;
+use crate::limits::{Limits, MOST};
 use crate::time::Span;
 use core::fmt;
 
@@ -36,6 +36,26 @@ pub struct Config {
     pub rests: bool,
     /// Bounds, lowered to the backend's where they are higher.
     pub limits: Limits,
+}
+
+impl Config {
+    /// A member of a group on a local network, in its life of this number: 150 ms, a heartbeat of 30,
+    /// clocks not trusted, a new voter at most a batch behind, never at rest.
+    #[must_use]
+    pub const fn lan(me: Slot, voters: Members, boot: u64) -> Self {
+        Self {
+            me,
+            voters,
+            boot,
+            seed: (me.number() as u64) << 48 ^ boot,
+            election_timeout: Span::millis(150),
+            heartbeat: Span::millis(30),
+            clock_drift: None,
+            promotion_lag: Some(MOST.batch as u32),
+            rests: false,
+            limits: MOST,
+        }
+    }
 }
 
 /// What is wrong with a [`Config`].
