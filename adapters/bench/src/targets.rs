@@ -27,7 +27,7 @@ pub(crate) struct Target {
 pub(crate) const ALL: [Target; 9] = [
     Target { id: "T1", about: "instructions per commit, one at a time", measure: one_at_a_time },
     Target { id: "T2", about: "instructions per commit, in batches", measure: in_batches },
-    Target { id: "T3", about: "commits per second in one thread", measure: per_second },
+    Target { id: "T3", about: "commits per second of one processor", measure: per_second },
     Target { id: "T4", about: "whether long logs and large batches cost more", measure: flatness },
     Target { id: "T5", about: "allocations per commit", measure: allocations },
     Target { id: "T6", about: "bytes of an idle follower", measure: idle_bytes },
