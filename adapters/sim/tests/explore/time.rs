@@ -57,6 +57,8 @@ impl Timed {
                 self.step(Input::Tick)
             }
             Move::Silence => self.step(Input::StepDown),
+            // No walk of a group that does not change comes here.
+            Move::Nudge | Move::Admit { .. } => unreachable!("{happens:?}"),
             Move::Propose => self.step(Input::Propose { count: 1 }),
             Move::Persist(count) => {
                 self.pass(Span::micros(rng.below(timeout.as_micros())));
