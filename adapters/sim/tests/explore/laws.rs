@@ -233,7 +233,11 @@ fn a_change_before_an_entry_of_the_own_term_or_the_change_before_is_committed_is
     assert_eq!(changes(1), "one change at a time", "that is of term 1");
     assert_eq!(changes(0), "one change at a time");
     let five = changed(Configuration::of(Members::first(5)), 3, 2);
-    let early = |previous_at| Facts { changed: InForce { previous_at, ..five.changed }, ..five };
+    let early = |previous_at| {
+        let mut early = five;
+        early.changed.previous_at = previous_at;
+        early
+    };
     let before = changed(four, 2, 1);
     assert_eq!(law(changes_in_order(&before, &early(2))), "none is broken");
     assert_eq!(
