@@ -43,6 +43,7 @@ impl Raft {
     ) -> Option<Message> {
         let (last, floor) = (self.log.last().index, self.log.floor().index);
         let (now, timeout) = (self.now, self.config.election_timeout);
+        let is_gated = self.config.promotion_lag.is_some();
         let peer = self.heard(from, term, round, out)?;
         if matched > last {
             out.event(Event::Ignored { from, why: Ignored::Impossible });
@@ -57,7 +58,9 @@ impl Raft {
         peer.next = peer.next.max(peer.matched.next());
         (peer.probing, peer.waiting) = (false, false);
         let matched = peer.matched;
-        peer.measure(last, now, timeout);
+        if is_gated {
+            peer.measure(last, now, timeout);
+        }
         if let Role::Leader(leading) = &mut self.role {
             leading.lease.acknowledged(from, matched);
         }

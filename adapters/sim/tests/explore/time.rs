@@ -56,11 +56,9 @@ impl Timed {
                 self.pass(timeout.times(4));
                 self.step(Input::Tick)
             }
-            Move::Nudge => self.step(Input::Tick),
-            Move::Admit { .. } => unreachable!("nobody joins here"),
-            Move::Silence => self.step(Input::StepDown),
             // No walk of a group that does not change comes here.
             Move::Nudge | Move::Admit { .. } => unreachable!("{happens:?}"),
+            Move::Silence => self.step(Input::StepDown),
             Move::Propose => self.step(Input::Propose { count: 1 }),
             Move::Persist(count) => {
                 self.pass(Span::micros(rng.below(timeout.as_micros())));

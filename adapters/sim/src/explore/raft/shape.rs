@@ -130,7 +130,9 @@ impl Rest {
             Move::Beat => self.left.beats -= 1,
             Move::Silence => self.left.silences -= 1,
             Move::Restart(_) => self.left.restarts -= 1,
-            Move::Ring => (self.left.rings, self.has_rung) = (self.left.rings - 1, true),
+            Move::Ring => {
+                (self.left.rings, self.has_rung) = (self.left.rings.saturating_sub(1), true)
+            }
             Move::Hear(_) | Move::Persist(_) | Move::Nudge => {}
         }
         laws::leads_alone(&mut self.past, facts)?;

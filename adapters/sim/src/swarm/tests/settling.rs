@@ -113,6 +113,20 @@ fn a_group_that_leaves_a_question_open_is_caught() {
 struct Lazy;
 
 impl Lie for Lazy {
+    fn step<H: Hosted>(
+        &mut self,
+        machine: &mut H,
+        now: Now,
+        input: Input<'_, H>,
+        said: &mut Said,
+    ) -> Result<(), Refused> {
+        // Nobody reads what it has not applied.
+        match input {
+            Input::Read if !machine.raft().leads() => Err(Refused::NotLeader { leader: None }),
+            _ => machine.step(now, input, said),
+        }
+    }
+
     fn applied<H: Hosted>(machine: &H) -> EntryId {
         if machine.raft().leads() { machine.applied() } else { EntryId::ZERO }
     }
