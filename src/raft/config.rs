@@ -32,7 +32,7 @@ pub struct Config {
     /// wait until it has caught up.
     pub promotion_lag: Option<u32>,
     /// Whether an idle group falls silent. All members must agree, and the host must say
-    /// [`Input::Suspect`] when it doubts that the leader lives: nobody listens for it any more.
+    /// [`Input::Suspect`](super::Input::Suspect) when it doubts that the leader lives: nobody listens for it any more.
     pub rests: bool,
     /// Bounds, lowered to the backend's where they are higher.
     pub limits: Limits,
@@ -40,7 +40,7 @@ pub struct Config {
 
 impl Config {
     /// A member of a group on a local network, in its life of this number: 150 ms, a heartbeat of 30,
-    /// clocks not trusted, a new voter at most a batch behind, never at rest.
+    /// clocks not trusted, a new voter at most a thousand entries behind, never at rest.
     #[must_use]
     pub const fn lan(me: Slot, voters: Members, boot: u64) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Config {
             election_timeout: Span::millis(150),
             heartbeat: Span::millis(30),
             clock_drift: None,
-            promotion_lag: Some(MOST.batch as u32),
+            promotion_lag: Some(1_000),
             rests: false,
             limits: MOST,
         }

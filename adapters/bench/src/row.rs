@@ -78,7 +78,7 @@ impl Row {
 
     /// The row as one JSON object.
     pub(crate) fn json(&self) -> String {
-        let number = |it: Option<f64>| it.map_or("null".to_owned(), |it| exact(it));
+        let number = |it: Option<f64>| it.map_or("null".to_owned(), exact);
         let peer = self.peer.as_ref().map_or("null".to_owned(), |(name, _)| format!("{name:?}"));
         let met = self.met().map_or("null".to_owned(), |met| met.to_string());
         let mut line = String::new();
