@@ -94,6 +94,15 @@ impl Codec for crate::id::EntryId {
     }
 }
 
+impl Codec for crate::id::Members {
+    fn encode<S: Sink + ?Sized>(&self, sink: &mut S) -> Result<(), NoRoom> {
+        self.bits().encode(sink)
+    }
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Malformed> {
+        u32::decode(bytes).map(Self::from_bits)
+    }
+}
+
 impl<T: Codec> Codec for Option<T> {
     fn encode<S: Sink + ?Sized>(&self, sink: &mut S) -> Result<(), NoRoom> {
         match self {

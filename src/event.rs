@@ -143,8 +143,12 @@ pub enum SteppedDown {
     HigherTerm,
     /// It has not heard from a quorum for an election timeout.
     QuorumSilent,
+    /// Its disk has not confirmed a write for an election timeout.
+    DiskSilent,
     /// Its host asked it to.
     Asked,
+    /// The group has decided that it no longer votes.
+    Removed,
 }
 
 /// Why a machine stopped for good.

@@ -24,9 +24,51 @@ use core::fmt;
 ///
 /// Stamps of two nodes may be equal: pair them with the node where uniqueness matters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Stamp(u64);
+
+/// To a machine a stamp is eight bytes, little-endian: its upper bits are always set, so a number of
+/// variable length would be longer, and several times the work.
+#[cfg(feature = "serde")]
+mod bytes {
+    use super::Stamp;
+    use core::fmt;
+    use serde::de::{Deserialize, Deserializer, Error, Visitor};
+    use serde::ser::{Serialize, Serializer};
+
+    impl Serialize for Stamp {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            if to.is_human_readable() {
+                to.serialize_u64(self.0)
+            } else {
+                to.serialize_bytes(&self.0.to_le_bytes())
+            }
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Stamp {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            if from.is_human_readable() {
+                u64::deserialize(from).map(Self)
+            } else {
+                from.deserialize_bytes(EightBytes)
+            }
+        }
+    }
+
+    struct EightBytes;
+
+    impl Visitor<'_> for EightBytes {
+        type Value = Stamp;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("eight bytes")
+        }
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Stamp, E> {
+            let number = bytes.try_into().map(u64::from_le_bytes);
+            number.map(Stamp).map_err(|_| E::invalid_length(bytes.len(), &self))
+        }
+    }
+}
 
 impl Stamp {
     /// Before every stamp.
@@ -156,7 +198,9 @@ impl core::error::Error for Error {}
 /// A hybrid logical clock.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Clock {
-    config: Config,
+    /// How far a stamp may lie ahead of the first one of its millisecond.
+    ahead: u64,
+    reserve: Option<Span>,
     last: Stamp,
     bound: Stamp,
     heard: Option<(u64, Instant)>,
@@ -174,7 +218,8 @@ impl Clock {
     #[must_use]
     pub const fn recover(config: Config, bound: Stamp) -> Self {
         let open = if config.reserve.is_some() { bound } else { Stamp::MAX };
-        Self { config, last: bound, bound: open, heard: None }
+        let ahead = Stamp::ZERO.after(config.max_offset).0 | 0xffff;
+        Self { ahead, reserve: config.reserve, last: bound, bound: open, heard: None }
     }
 
     /// The highest stamp made or observed.
@@ -201,12 +246,11 @@ impl Clock {
         let first = self.last.next().ok_or(Error::Exhausted)?.max(Stamp::at_millis(civil));
         let last = Stamp(first.0.checked_add(count.saturating_sub(1)).ok_or(Error::Exhausted)?);
         let latest = self.latest_allowed(civil);
-        if self.last > latest {
-            let by = self.last.since(Stamp::at_millis(civil));
-            return Err(Error::SteppedBack { by });
-        }
         if last > latest {
-            return Err(Error::Exhausted);
+            // Too many stamps for the time, unless it was set back before this one was asked for.
+            let by = self.last.since(Stamp::at_millis(civil));
+            let is_back = self.last > latest;
+            return Err(if is_back { Error::SteppedBack { by } } else { Error::Exhausted });
         }
         if last > self.bound {
             return Err(Error::BoundNotDurable);
@@ -219,19 +263,28 @@ impl Clock {
     ///
     /// # Errors
     /// `TooFarAhead`; the clock is unchanged. An old stamp is never an error.
+    #[inline]
     pub fn observe(&mut self, now: Now, stamp: Stamp) -> Result<(), Error> {
         self.check(now, stamp)?;
-        if now.wall.is_none() && self.civil_millis(now).is_none_or(|civil| civil < stamp.millis()) {
-            self.heard = Some((stamp.millis(), now.mono));
+        if now.wall.is_none() {
+            self.hear(now, stamp);
         }
         self.last = self.last.max(stamp);
         Ok(())
+    }
+
+    /// Without a clock of its own this node takes time from the latest stamp that it hears.
+    fn hear(&mut self, now: Now, stamp: Stamp) {
+        if self.civil_millis(now).is_none_or(|civil| civil < stamp.millis()) {
+            self.heard = Some((stamp.millis(), now.mono));
+        }
     }
 
     /// Tells whether [`observe`](Clock::observe) would take the stamp.
     ///
     /// # Errors
     /// `TooFarAhead`.
+    #[inline]
     pub fn check(&self, now: Now, stamp: Stamp) -> Result<(), Error> {
         // What a node without a clock has heard may have been long past (an old log read again), so
         // that what is far ahead of it may be right, and refusing it would be for ever.
@@ -252,7 +305,7 @@ impl Clock {
     /// The bound that should be made durable now, if any: ask after every stamp, and when idle.
     #[must_use]
     pub fn reserve(&self, now: Now) -> Option<Stamp> {
-        let reserve = self.config.reserve?;
+        let reserve = self.reserve?;
         let civil = Stamp::at_millis(self.civil_millis(now)?);
         let base = civil.max(self.last);
         (base.after(reserve.divided(2)) > self.bound).then(|| base.after(reserve))
@@ -270,7 +323,7 @@ impl Clock {
     }
 
     fn latest_allowed(&self, civil_millis: u64) -> Stamp {
-        Stamp(Stamp::at_millis(civil_millis).after(self.config.max_offset).0 | 0xffff)
+        Stamp::at_millis(civil_millis).plus(self.ahead)
     }
 
     /// Civil time as far as this node knows it.

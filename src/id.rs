@@ -58,6 +58,9 @@ number! {
 }
 
 impl Index {
+    /// The highest position, where no entry stands.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// The position that follows; saturates.
     #[must_use]
     pub const fn next(self) -> Self {
@@ -205,6 +208,36 @@ impl Members {
     #[must_use]
     pub const fn without(self, slot: Slot) -> Self {
         Self(self.0 & !Self::bit(slot))
+    }
+
+    /// What is in either set.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What is in both sets.
+    #[must_use]
+    pub const fn shared(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// What is in this set and not in the other.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The set as a number: slot n is the bit of value 2^n.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The set that the number stands for.
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
     }
 
     /// How many slots are in the set.

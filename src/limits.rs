@@ -16,12 +16,21 @@ pub struct Limits {
     /// each can lead no more, and if it holds what nobody else does, nobody can. Each leader in
     /// vain doubles the wait for the next, up to 32 times.
     pub runs: usize,
+    /// Entries that change the configuration, among those that the log holds above its floor.
+    pub configurations: usize,
     /// Entries that the log holds above its floor.
     pub entries: usize,
     /// Entries in one append message.
     pub batch: usize,
     /// Entries sent to one follower and not yet acknowledged.
     pub window: usize,
+    /// Bytes of the entries in one append message; a heavier entry travels alone, and no request may
+    /// be heavier.
+    pub batch_bytes: u32,
+    /// Bytes of entries sent to one follower and not yet acknowledged; one message may go beyond it.
+    pub window_bytes: u32,
+    /// Bytes of a leader's entries that are not committed yet.
+    pub uncommitted_bytes: u32,
     /// Clients whose last answer is remembered.
     pub sessions: usize,
     /// Bytes of a snapshot.
@@ -38,9 +47,13 @@ pub struct Limits {
 pub const SERVER: Limits = Limits {
     members: 32,
     runs: 1_024,
+    configurations: 64,
     entries: 65_536,
     batch: 1_024,
     window: 8_192,
+    batch_bytes: 1 << 20,
+    window_bytes: 16 << 20,
+    uncommitted_bytes: 64 << 20,
     sessions: 4_096,
     snapshot: 64 << 20,
     chunk: 256 << 10,
@@ -52,9 +65,13 @@ pub const SERVER: Limits = Limits {
 pub const BOARD: Limits = Limits {
     members: 7,
     runs: 16,
+    configurations: 4,
     entries: 64,
     batch: 8,
     window: 32,
+    batch_bytes: 1 << 10,
+    window_bytes: 4 << 10,
+    uncommitted_bytes: 8 << 10,
     sessions: 8,
     snapshot: 4 << 10,
     chunk: 256,
@@ -82,12 +99,19 @@ impl Limits {
                 value
             }
         }
+        const fn clamp_bytes(value: u32, most: u32) -> u32 {
+            if value < most { value } else { most }
+        }
         Self {
             members: clamp(self.members, 1, MOST.members),
             runs: clamp(self.runs, 2, MOST.runs),
+            configurations: clamp(self.configurations, 2, MOST.configurations),
             entries: clamp(self.entries, 4, MOST.entries),
             batch: clamp(self.batch, 1, MOST.batch),
             window: clamp(self.window, 1, MOST.window),
+            batch_bytes: clamp_bytes(self.batch_bytes, MOST.batch_bytes),
+            window_bytes: clamp_bytes(self.window_bytes, MOST.window_bytes),
+            uncommitted_bytes: clamp_bytes(self.uncommitted_bytes, MOST.uncommitted_bytes),
             sessions: clamp(self.sessions, 1, MOST.sessions),
             snapshot: clamp(self.snapshot, 64, MOST.snapshot),
             chunk: clamp(self.chunk, 1, MOST.chunk),
@@ -109,8 +133,14 @@ impl Default for Limits {
 pub enum Limit {
     /// [`Limits::entries`]: the log is full of entries that are not applied or not compacted.
     Entries,
+    /// [`Limits::configurations`]: a snapshot must let the log go of some first.
+    Configurations,
     /// [`Limits::batch`]: more requests at once than an append message carries.
     Batch,
+    /// [`Limits::batch_bytes`]: a request is heavier than what an append message carries.
+    BatchBytes,
+    /// [`Limits::uncommitted_bytes`]: some of what was taken must be committed first.
+    UncommittedBytes,
     /// A client has one request under way, and no more than one.
     Requests,
 }

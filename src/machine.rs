@@ -67,6 +67,12 @@ pub trait Outbox<O> {
     /// Takes an output. Never called more than [`room`](Outbox::room) times in one step.
     fn push(&mut self, output: O);
 
+    /// How many bytes travel beside an output, if whoever takes it knows: a machine that bounds bytes
+    /// asks before it says how much to send.
+    fn weight(&self, _: &O) -> u64 {
+        0
+    }
+
     /// Hears what happened inside; may be left out, and then costs nothing.
     fn event(&mut self, _: Event) {}
 }
@@ -127,7 +133,19 @@ pub enum Refused {
     },
     /// A limit would be passed: try again when something has been committed or compacted.
     Full(Limit),
-    /// The request cannot be meant: it is empty, or names what does not exist.
+    /// This leader's first entry, or the last change of the configuration, is not committed yet: try
+    /// again when it is.
+    Changing,
+    /// This slot would begin to vote and lacks too many entries, or is sent them too slowly: let it
+    /// learn, and try again.
+    Lagging {
+        /// Who lags.
+        slot: Slot,
+    },
+    /// Leadership is being handed over: ask the next leader, or try again after an election timeout.
+    Transferring,
+    /// The request cannot be meant: it is empty, names what does not exist, or no one step leads
+    /// there.
     Meaningless,
     /// The clock does not permit a stamp now.
     Clock(hlc::Error),
@@ -150,7 +168,18 @@ impl fmt::Display for Refused {
                 f.write_str("no leader is known; try again after an election")
             }
             Self::Full(limit) => write!(f, "the limit `{limit:?}` is reached; try again later"),
-            Self::Meaningless => f.write_str("the request is empty or names what does not exist"),
+            Self::Changing => {
+                f.write_str("an earlier change is not committed yet; try again in a moment")
+            }
+            Self::Lagging { slot } => {
+                write!(f, "slot {slot} lags too far behind to vote; let it learn, and try again")
+            }
+            Self::Transferring => {
+                f.write_str("leadership is being handed over; ask the next leader")
+            }
+            Self::Meaningless => {
+                f.write_str("the request is empty, or names what does not exist or cannot be")
+            }
             Self::Clock(error) => error.fmt(f),
             Self::Stopped => f.write_str("the machine has stopped; restart it from its disk"),
         }

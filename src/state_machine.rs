@@ -30,6 +30,13 @@ pub trait StateMachine {
     /// it is in the log of every replica.
     fn apply(&mut self, at: Position, command: &Self::Command) -> Self::Response;
 
+    /// How many bytes a command takes in a message, roughly: what limits in bytes count. Said here for
+    /// commands that own no memory of their own.
+    #[must_use]
+    fn weight(_: &Self::Command) -> u64 {
+        size_of::<Self::Command>() as u64
+    }
+
     /// A new leader's first entry has been committed; what was in flight may have been delayed.
     fn leader_changed(&mut self, _: Position) {}
 

@@ -120,12 +120,12 @@ impl<T, const N: usize> Ring<T, N> {
     }
 
     /// The elements, first to last.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
+    pub fn iter(&self) -> impl Iterator<Item = &T> + Clone {
         self.range(0, self.len)
     }
 
     /// The elements from position `from` up to, and without, position `to`.
-    pub fn range(&self, from: usize, to: usize) -> impl Iterator<Item = &T> {
+    pub fn range(&self, from: usize, to: usize) -> impl Iterator<Item = &T> + Clone {
         (from..to.min(self.len)).filter_map(|position| self.get(position))
     }
 }

@@ -5,12 +5,13 @@
 //! says it, and is adopted, or a member with the longest log and an old term would canvass in vain
 //! for ever (openraft#1796, etcd#8243).
 
-use super::replication::{Following, Leadership};
+use super::follower::Following;
+use super::leadership::Leadership;
 use super::{Message, Output, Raft, Role};
 use crate::event::{Event, Ignored, SteppedDown};
 use crate::id::{EntryId, Members, Slot, Term};
 use crate::machine::Outbox;
-use crate::quorum;
+use crate::quorum::Vote;
 
 impl Raft {
     /// Enters a higher term as a follower of nobody; a lower or equal one changes nothing.
@@ -37,7 +38,7 @@ impl Raft {
     /// Stops leading, if this member leads, and waits as a follower of nobody.
     pub(super) fn step_down<X: Outbox<Output> + ?Sized>(&mut self, why: SteppedDown, out: &mut X) {
         let Role::Leader(leading) = &self.role else { return };
-        if self.commit < leading.barrier().index {
+        if self.commit < leading.barrier() {
             self.fruitless = self.fruitless.saturating_add(1);
         }
         out.event(Event::SteppedDown { term: self.term, why });
@@ -45,43 +46,75 @@ impl Raft {
         self.set_alarm();
     }
 
-    /// The alarm of a member without a leader: ask around before disturbing anyone.
+    /// The alarm of a member that hears no leader: ask around before disturbing anyone.
     ///
     /// Not while the last ballot is on its way to the disk (openraft 0.10.0-alpha: a lone voter
     /// elected itself twice), nor without room for an entry of its own in the log.
     pub(super) fn canvass<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         self.set_alarm();
-        let Some(term) = self.term.next().filter(|_| self.disk.has_ballot()) else { return };
-        let last = self.log.last().index;
-        if self.room_for(term, last) == last {
+        if let Some(term) = self.term.next().filter(|_| self.may_campaign()) {
+            out.event(Event::Canvassing { term });
+            self.role = Role::Canvasser { granted: Members::only(self.config.me), asked: false };
             return;
         }
-        out.event(Event::Canvassing { term });
-        self.role = Role::Canvasser { granted: Members::only(self.config.me), asked: false };
+        if self.leader().is_some() {
+            // It may have been removed, and be told nothing any more: what it was asked ends here.
+            self.role = Role::Follower(Following::nobody());
+        }
+        let to = self.configuration().members().without(self.config.me);
+        if let Some(term) = self.term.next().filter(|_| self.config.rests && !to.is_empty()) {
+            // It could not be elected, but a leader that rests shows itself when it is asked.
+            out.push(Output::Send {
+                to,
+                message: Message::PreVote { term, last: self.log.last() },
+            });
+        }
+    }
+
+    /// Whether this member could be elected: by what it knows of the group, its disk and its log.
+    pub(super) fn may_campaign(&self) -> bool {
+        let configuration = self.configuration();
+        let electable = configuration.electorate().minus(configuration.witnesses());
+        let last = self.log.last().index;
+        let has_room = |term| self.room_for(term, last, None) > last;
+        electable.contains(self.config.me)
+            && self.disk.has_ballot()
+            && self.term.next().is_some_and(has_room)
+    }
+
+    /// Enters the next term as a candidate; `asked_to` by the leader of the last.
+    pub(super) fn campaign<X: Outbox<Output> + ?Sized>(&mut self, asked_to: bool, out: &mut X) {
+        let Some(term) = self.term.next() else { return };
+        out.event(Event::Campaigning { term });
+        let granted = Members::only(self.config.me);
+        self.role = Role::Candidate { granted, asked: false, asked_to };
+        self.enter(term, Some(self.config.me));
+        self.set_alarm();
+    }
+
+    /// Whether these votes are enough, by the configuration of the candidate.
+    fn has_won(&self, granted: Members) -> bool {
+        let yes = |slot| granted.contains(slot).then_some(true);
+        self.log.configured().configuration.vote(yes) == Vote::Won
     }
 
     /// Moves a member on that has the votes for it: from canvasser to candidate to leader.
     pub(super) fn promote<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        let needed = quorum::majority(self.config.voters.len());
-        let me = Members::only(self.config.me);
-        if let (Role::Canvasser { granted, .. }, Some(term)) = (&self.role, self.term.next())
-            && granted.len() >= needed
+        if let Role::Canvasser { granted, .. } = &self.role
+            && self.has_won(*granted)
         {
-            out.event(Event::Campaigning { term });
-            self.role = Role::Candidate { granted: me, asked: false };
-            self.enter(term, Some(self.config.me));
-            self.set_alarm();
+            self.campaign(false, out);
         }
         // Its own vote counts once it is on disk, and nobody else's can be in before that.
         if let Role::Candidate { granted, .. } = &self.role
-            && granted.len() >= needed
+            && self.has_won(*granted)
             && self.disk.has_ballot()
         {
-            let last = self.log.last().index;
             self.log.append(self.term, 1);
-            let barrier = self.log.last();
+            let (barrier, members) = (self.log.last(), self.audience());
             out.event(Event::Elected { barrier });
-            self.role = Role::Leader(Leadership::new(&self.config, self.now, last, barrier));
+            self.role =
+                Role::Leader(Leadership::new(&self.config, self.now, members, barrier.index));
             self.set_alarm();
         }
     }
@@ -130,9 +163,10 @@ impl Raft {
         from: Slot,
         term: Term,
         last: EntryId,
+        asked_to: bool,
         out: &mut X,
     ) -> Option<Message> {
-        if term >= self.term && self.is_promised(from) {
+        if term >= self.term && self.is_promised(from) && !asked_to {
             out.event(Event::Ignored { from, why: Ignored::Promised });
             return Some(Message::VoteReply { term: self.term, granted: false });
         }
@@ -166,7 +200,7 @@ impl Raft {
             return self.adopt(term, out);
         }
         match &mut self.role {
-            Role::Candidate { granted, asked: true } if term == self.term => {
+            Role::Candidate { granted, asked: true, .. } if term == self.term => {
                 if yes {
                     *granted = granted.with(from);
                 }
@@ -178,21 +212,23 @@ impl Raft {
 
     /// Says what concerns elections and has become sayable.
     pub(super) fn tell_ballots<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        let (last, to) = (self.log.last(), self.peers());
-        if to.is_empty() {
+        if let Role::Leader(_) | Role::Follower(Following { vote_owed: false, .. }) = &self.role {
             return;
         }
-        let on_disk = self.disk.has_ballot();
+        let (last, on_disk) = (self.log.last(), self.disk.has_ballot());
+        let electorate = self.log.configured().configuration.electorate();
+        let to = electorate.without(self.config.me);
+        let is_alone = to.is_empty();
         match &mut self.role {
             Role::Canvasser { asked, .. } if !*asked => {
                 *asked = true;
-                if let Some(term) = self.term.next() {
+                if let Some(term) = self.term.next().filter(|_| !is_alone) {
                     out.push(Output::Send { to, message: Message::PreVote { term, last } });
                 }
             }
-            Role::Candidate { asked, .. } if !*asked && on_disk => {
+            Role::Candidate { asked, asked_to, .. } if !*asked && on_disk && !is_alone => {
                 *asked = true;
-                let message = Message::Vote { term: self.term, last };
+                let message = Message::Vote { term: self.term, last, asked_to: *asked_to };
                 out.push(Output::Send { to, message });
             }
             Role::Follower(following) if following.vote_owed && on_disk => {
@@ -206,13 +242,18 @@ impl Raft {
         }
     }
 
-    /// A leader's alarm: has a quorum been heard within an election timeout? (6.2)
+    /// A leader's alarm: have a quorum, and its own disk, been heard within an election timeout?
+    /// (6.2; a leader that can send and not hear, or not write, is none: etcd#15247)
     pub(super) fn look_for_quorum<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         let Role::Leader(leading) = &self.role else { return };
-        let heard = leading.quorum_heard(self.config.voters, self.config.me, self.now);
-        let until = heard.after(self.config.election_timeout);
+        let configuration = &self.log.configured().configuration;
+        let quorum = leading.quorum_heard(configuration, self.config.me, self.now);
+        let disk = self.disk.heard(self.now);
+        let until = quorum.min(disk).after(self.config.election_timeout);
         if until > self.now {
             self.alarm = Some(until);
+        } else if disk < quorum {
+            self.step_down(SteppedDown::DiskSilent, out);
         } else {
             self.step_down(SteppedDown::QuorumSilent, out);
         }

@@ -1,12 +1,16 @@
-//! The log as Raft sees it: which term stands where, and no more.
+//! The log as Raft sees it: which term stands where, who belongs to the group from where on, and no
+//! more.
 //!
-//! Entries of one term that stand together are a *run*; the log is its floor and a short list of
-//! runs. Appending a thousand entries costs what appending one does. The floor is the last entry
-//! covered by a snapshot: below it nothing is known but that it is committed.
+//! Entries of one term that stand together are a *run*; the log is its floor, a short list of runs
+//! and a shorter one of the entries that change the configuration. Appending a thousand entries costs
+//! what appending one does. The floor is the last entry covered by a snapshot: below it nothing is
+//! known but that it is committed, and the configuration as of there.
 //!
 //! **Invariants** runs are contiguous, none is empty, terms rise from run to run and none is below
-//! the floor's.
+//! the floor's. Configurations stand at rising indices that the log holds, the first one at or below
+//! the floor.
 
+use super::Configuration;
 use crate::bounded::List;
 use crate::id::{EntryId, Index, Term};
 use crate::limits;
@@ -22,16 +26,65 @@ pub struct Run {
     pub last: Index,
 }
 
-/// Which term stands at which index.
+/// A configuration, and the entry that it begins with.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Configured {
+    /// Where the entry stands; the floor or below it for the one that counts there.
+    pub at: Index,
+    /// Who belongs to the group from there on.
+    pub configuration: Configuration,
+}
+
+/// Which term stands at which index, and which configuration counts from where on.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Log {
     floor: EntryId,
     runs: List<Run, { limits::MOST.runs }>,
+    /// The configuration at the floor.
+    founded: Configured,
+    /// Those above it.
+    configured: List<Configured, { limits::MOST.configurations }>,
 }
 
 impl Log {
-    pub(super) const fn new(floor: EntryId) -> Self {
-        Self { floor, runs: List::new() }
+    pub(super) const fn new(floor: EntryId, configuration: Configuration) -> Self {
+        let founded = Configured { at: floor.index, configuration };
+        Self { floor, runs: List::new(), founded, configured: List::new() }
+    }
+
+    /// The configuration that counts: the newest in the log, committed or not (dissertation 4.1).
+    #[must_use]
+    pub fn configured(&self) -> &Configured {
+        self.configured.last().unwrap_or(&self.founded)
+    }
+
+    /// The configurations from that of the floor on.
+    #[must_use]
+    pub fn configurations(&self) -> impl DoubleEndedIterator<Item = &Configured> + Clone {
+        core::iter::once(&self.founded).chain(self.configured.iter())
+    }
+
+    /// The configuration as of an index; below the floor, that of the floor.
+    #[must_use]
+    pub fn configuration_at(&self, index: Index) -> &Configuration {
+        let before = self.configured.iter().rev().find(|it| it.at <= index);
+        &before.unwrap_or(&self.founded).configuration
+    }
+
+    /// The first entry from `first` on that changes the configuration.
+    #[must_use]
+    pub fn next_change(&self, first: Index) -> Option<&Configured> {
+        self.configured.iter().find(|it| it.at >= first)
+    }
+
+    /// How many configurations there are above the floor and up to `last`.
+    pub(super) fn changes_up_to(&self, last: Index) -> usize {
+        self.configured.iter().filter(|it| it.at <= last).count()
+    }
+
+    /// The last entry changes the configuration. The caller has made sure that there is room.
+    pub(super) fn configure(&mut self, configuration: Configuration) {
+        let _ = self.configured.push(Configured { at: self.last().index, configuration });
     }
 
     /// The last entry that a snapshot covers, or zero.
@@ -55,8 +108,13 @@ impl Log {
     /// The run that the entry at `index` belongs to.
     #[must_use]
     pub fn run_at(&self, index: Index) -> Option<Run> {
-        // From the end: nearly every question is about the newest run.
-        self.runs.iter().rev().find(|run| run.first <= index).copied().filter(|r| index <= r.last)
+        // Nearly every question is about the newest run.
+        let newest = self.runs.last().filter(|run| run.first <= index);
+        let run = newest.or_else(|| {
+            let begun = self.runs.partition_point(|run| run.first <= index);
+            self.runs.get(begun.checked_sub(1)?)
+        });
+        run.copied().filter(|run| index <= run.last)
     }
 
     /// The term at `index`; none below the floor, where it is not known, and above the last.
@@ -76,9 +134,10 @@ impl Log {
 
     /// How many runs there are once an entry of `term` follows the one at `last`.
     pub(super) fn runs_with(&self, last: Index, term: Term) -> usize {
-        let kept = self.runs.iter().filter(|run| run.first <= last);
-        let begins_one = kept.clone().next_back().is_none_or(|run| run.term != term);
-        kept.count().saturating_add(usize::from(begins_one))
+        let kept = self.runs.partition_point(|run| run.first <= last);
+        let newest = kept.checked_sub(1).and_then(|newest| self.runs.get(newest));
+        let begins_one = newest.is_none_or(|run| run.term != term);
+        kept.saturating_add(usize::from(begins_one))
     }
 
     /// Appends `count` entries of `term`. The caller has made sure that there is room.
@@ -101,6 +160,7 @@ impl Log {
         if let Some(run) = self.runs.last_mut() {
             run.last = run.last.min(from.previous());
         }
+        self.configured.truncate(self.changes_up_to(from.previous()));
     }
 
     /// Lets go of everything up to `boundary`, which this log contains.
@@ -110,13 +170,15 @@ impl Log {
         if let Some(run) = self.runs.first_mut() {
             run.first = boundary.index.next();
         }
+        let configuration = *self.configuration_at(boundary.index);
+        self.configured.drop_front(self.changes_up_to(boundary.index));
+        self.founded = Configured { at: boundary.index, configuration };
         self.floor = boundary;
     }
 
     /// Forgets everything: a snapshot that this log does not contain takes its place.
-    pub(super) fn reset(&mut self, boundary: EntryId) {
-        self.runs.clear();
-        self.floor = boundary;
+    pub(super) fn reset(&mut self, boundary: EntryId, configuration: Configuration) {
+        *self = Self::new(boundary, configuration);
     }
 
     /// The first index from `first` to `last` where this log does not hold an entry of `term`.
@@ -143,9 +205,10 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::Members;
 
     fn log(terms: &[u64]) -> Log {
-        let mut log = Log::new(EntryId::ZERO);
+        let mut log = Log::new(EntryId::ZERO, Configuration::default());
         terms.iter().for_each(|&term| log.append(Term::new(term), 1));
         log
     }
@@ -180,6 +243,28 @@ mod tests {
         assert_eq!(log.could_match(entry(3, 6)), entry(1, 2));
         assert_eq!(log.could_match(entry(5, 4)), entry(4, 4));
         assert_eq!(log.could_match(entry(0, 6)), EntryId::ZERO);
+    }
+
+    #[test]
+    fn a_configuration_goes_with_its_entry_and_stays_below_the_floor() {
+        let mut log = log(&[1, 1]);
+        let of = |count| Configuration::of(Members::first(count));
+        for count in 1..=3 {
+            log.append(Term::new(1), 1);
+            log.configure(of(count));
+            log.append(Term::new(1), 1);
+        }
+        assert_eq!(log.configured(), &Configured { at: Index::new(7), configuration: of(3) });
+        assert_eq!(log.next_change(Index::new(4)).map(|it| it.at), Some(Index::new(5)));
+        log.cut(Index::new(7));
+        assert_eq!(log.configured(), &Configured { at: Index::new(5), configuration: of(2) });
+        log.compact(entry(1, 4));
+        assert_eq!(log.configurations().count(), 2);
+        assert_eq!(log.configuration_at(Index::new(4)), &of(1));
+        log.cut(Index::new(5));
+        assert_eq!(log.configured(), &Configured { at: Index::new(4), configuration: of(1) });
+        log.reset(entry(2, 9), of(5));
+        assert_eq!((log.last(), log.configured().configuration), (entry(2, 9), of(5)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What members of a group say to each other. Every message is small, fixed and `Copy`; entries
 //! and snapshot bytes travel beside it and are the payload floor's.
 
+use super::Configuration;
 use crate::id::{EntryId, Index, Term};
 
 /// A snapshot's name: what it covers and what its bytes are.
@@ -14,6 +15,24 @@ pub struct Snapshot {
     pub size: u32,
     /// The digest of the bytes.
     pub digest: u64,
+}
+
+/// What a log goes on from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct Base {
+    /// The durable snapshot.
+    pub snapshot: Snapshot,
+    /// Who belongs to the group where it ends.
+    pub configuration: Configuration,
+}
+
+impl Base {
+    /// Whether a member in `term` can have such a base.
+    pub(super) const fn is_coherent(&self, term: Term) -> bool {
+        self.snapshot.is_coherent(term) && self.configuration.is_coherent()
+    }
 }
 
 impl Snapshot {
@@ -55,6 +74,15 @@ pub enum Message {
         term: Term,
         /// The last entry of its log.
         last: EntryId,
+        /// The leader has asked it to: promises to the leader do not stand in its way (3.10).
+        asked_to: bool,
+    },
+    /// "Take my place: campaign now" (3.10).
+    Campaign {
+        /// The leader's term.
+        term: Term,
+        /// The last entry of its log, which is the receiver's too.
+        last: EntryId,
     },
     /// The answer.
     VoteReply {
@@ -77,6 +105,19 @@ pub enum Message {
         commit: Index,
         /// The newest round of the leader; whoever hears a new one answers at once (6.4).
         round: u64,
+    },
+    /// One entry, which changes the configuration: an append of it alone.
+    Configure {
+        /// The leader's term.
+        term: Term,
+        /// The entry before it.
+        prev: EntryId,
+        /// Its own term.
+        of: Term,
+        /// Who belongs to the group from it on.
+        configuration: Configuration,
+        /// Whether the leader knows it to be committed.
+        committed: bool,
     },
     /// "My log agrees with yours up to here, and is on disk."
     Matched {
@@ -131,6 +172,33 @@ pub enum Message {
         /// The term that the sender is in.
         term: Term,
     },
+    /// "Up to where must I have applied to serve my reads up to this one?" (6.4)
+    ReadIndex {
+        /// The leader's term.
+        term: Term,
+        /// The number of the sender's life, so that no answer meant for a former one is taken.
+        life: u64,
+        /// The newest of its reads.
+        number: u64,
+    },
+    /// The answer.
+    ReadIndexReply {
+        /// The leader's term.
+        term: Term,
+        /// As in the question.
+        life: u64,
+        /// As in the question.
+        number: u64,
+        /// What must be applied first.
+        index: Index,
+    },
+    /// "All that there is, is committed; I fall silent, and you need not listen."
+    Rest {
+        /// The leader's term.
+        term: Term,
+        /// The last entry of its log.
+        last: EntryId,
+    },
 }
 
 impl Message {
@@ -143,10 +211,15 @@ impl Message {
             | Self::Vote { term, .. }
             | Self::VoteReply { term, .. }
             | Self::Append { term, .. }
+            | Self::Configure { term, .. }
             | Self::Matched { term, .. }
             | Self::Conflict { term, .. }
             | Self::Chunk { term, .. }
             | Self::Received { term, .. }
+            | Self::Campaign { term, .. }
+            | Self::ReadIndex { term, .. }
+            | Self::ReadIndexReply { term, .. }
+            | Self::Rest { term, .. }
             | Self::Stale { term } => term,
         }
     }
@@ -155,16 +228,14 @@ impl Message {
     pub(super) const fn is_coherent(&self) -> bool {
         match *self {
             // A candidate has no entry of the term that it asks about: nobody has led in it.
-            Self::PreVote { term, last } | Self::Vote { term, last } => {
+            Self::PreVote { term, last } | Self::Vote { term, last, .. } => {
                 last.term.number() < term.number()
             }
             Self::Append { term, prev, entries, count, .. } => {
-                let (term, prev_term, entries) =
-                    (term.number(), prev.term.number(), entries.number());
-                prev_term <= term
-                    && (prev_term == 0) == (prev.index.number() == 0)
-                    && (count == 0 || (prev_term <= entries && entries <= term && entries > 0))
-                    && prev.index.plus(count as u64).number() <= LAST_POSITION.number()
+                go_on_from(term, prev, entries, count)
+            }
+            Self::Configure { term, prev, of, configuration, .. } => {
+                go_on_from(term, prev, of, 1) && configuration.is_coherent()
             }
             Self::Chunk { term, boundary, digest, size, offset, length, .. } => {
                 Snapshot { boundary, size, digest }.is_coherent(term)
@@ -176,6 +247,15 @@ impl Message {
             _ => true,
         }
     }
+}
+
+/// Whether so many entries of one term can follow an entry, in the log of a leader of `term`.
+const fn go_on_from(term: Term, prev: EntryId, entries: Term, count: u32) -> bool {
+    let (term, before, entries) = (term.number(), prev.term.number(), entries.number());
+    before <= term
+        && (before == 0) == (prev.index.number() == 0)
+        && (count == 0 || (before <= entries && entries <= term && entries > 0))
+        && prev.index.plus(count as u64).number() <= LAST_POSITION.number()
 }
 
 const _: () = assert!(size_of::<Message>() == 56);
@@ -204,7 +284,8 @@ mod tests {
     fn nobody_asks_for_votes_in_a_term_that_has_entries_of_a_leader() {
         let asks = |last| {
             let term = Term::new(3);
-            let is_asked = [Message::PreVote { term, last }, Message::Vote { term, last }];
+            let is_asked =
+                [Message::PreVote { term, last }, Message::Vote { term, last, asked_to: false }];
             is_asked.map(|message| message.is_coherent())
         };
         assert_eq!(asks(entry(2, 5)), [true, true]);

@@ -11,26 +11,42 @@
 //! |---|---|
 //! | a vote looks at log, term and the promise to a live leader, never at role or configuration | `election::on_vote` |
 //! | a candidate counts itself, and asks, only when its ballot is on disk | `election::promote`, `tell` |
-//! | entries are cut only where another leader's entry really differs, never at or below commit | `replication::on_append` |
-//! | an acknowledgement names what matched *and* is on disk, and waits for the ballot | `replication::tell_ack` |
+//! | entries are cut only where another leader's entry really differs, never at or below commit | `follower::on_append` |
+//! | an acknowledgement names what matched *and* is on disk, and waits for the ballot | `follower::tell_ack` |
 //! | a leader commits by counting only entries of its own term (3.6.2) | `replication::advance_commit` |
 //! | a commit is told up to what is on this disk, and waits for the ballot | `settle` |
 //! | a read waits for a round that began after it, and for an entry of this term (6.4) | `read` |
+//! | or it is answered while nobody else can be elected (6.4.1) | `lease` |
+//! | an idle group falls silent, and whoever hears anything wakes | `rest` |
+//! | a configuration is appended after an entry of this term, and after every earlier one, is committed | `change` |
 //! | a snapshot is installed by followers only, and only if the log contradicts it | `snapshot` |
-//!
-//! Members are fixed in this version.
 
+mod change;
+mod config;
+pub mod configuration;
 pub mod durability;
 mod election;
+mod follower;
+mod input;
+mod leadership;
+mod lease;
 mod log;
 mod message;
+mod output;
 mod read;
 mod replication;
+mod rest;
 mod snapshot;
+mod transfer;
 
+pub use config::{Config, ConfigError};
+pub use configuration::{Change, Configuration, Unchangeable};
 pub use durability::{Receipt, Write};
-pub use log::{Log, Run};
-pub use message::{Message, Snapshot};
+pub use input::Input;
+pub use leadership::{Pace, Peer};
+pub use log::{Configured, Log, Run};
+pub use message::{Base, Message, Snapshot};
+pub use output::Output;
 pub use read::Read;
 pub use snapshot::Incoming;
 
@@ -40,142 +56,9 @@ use crate::limits::{Limit, Limits};
 use crate::machine::{Machine, Outbox, Refused, check_outbox};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span};
-use core::fmt;
 use durability::Disk;
-use replication::{Following, Leadership};
-
-/// How a member is set up.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Config {
-    /// This member.
-    pub me: Slot,
-    /// The members that vote, this one among them.
-    pub voters: Members,
-    /// A number that differs in each life of this member: receipts carry it.
-    pub boot: u64,
-    /// Where the generator starts; best different for each member.
-    pub seed: u64,
-    /// The least time without a leader after which a member campaigns; it draws the actual one
-    /// between this and twice this. At least ten round trips, and longer than a slow write.
-    pub election_timeout: Span,
-    /// How often a leader is heard at least. At most half the election timeout.
-    pub heartbeat: Span,
-    /// Bounds, lowered to the backend's where they are higher.
-    pub limits: Limits,
-}
-
-/// What is wrong with a [`Config`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// `me` is not among `voters`.
-    NotAVoter,
-    /// There are more voters, or higher slots, than [`Limits::members`] permits.
-    TooManyVoters,
-    /// `heartbeat` is zero or more than half of `election_timeout`.
-    Timeouts,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotAVoter => "this member is not among the voters; add it",
-            Self::TooManyVoters => "too many voters for the limits; remove some",
-            Self::Timeouts => "the heartbeat must be above zero and at most half the timeout",
-        })
-    }
-}
-
-impl core::error::Error for ConfigError {}
-
-/// What a host tells a member.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-pub enum Input {
-    /// The deadline has passed (early and late ticks do no harm).
-    Tick,
-    /// A message came in. The host vouches for the sender.
-    Message {
-        /// Who sent it.
-        from: Slot,
-        /// What it says.
-        message: Message,
-    },
-    /// Append entries: refused unless this member leads. They are the last `count` of the log
-    /// after the step.
-    Propose {
-        /// How many.
-        count: u32,
-    },
-    /// Find out whether a read of the present state would be linearizable: refused unless this
-    /// member leads.
-    Read,
-    /// The write of this receipt, and every write before it, are durable.
-    Persisted(Receipt),
-    /// A write failed. The machine stops for good; a failed write is never tried again.
-    PersistFailed,
-    /// A snapshot is durable on this member: one of its own state, which lets the log be
-    /// compacted, or one that it has received, which takes the log's place.
-    Stored(Snapshot),
-    /// The received snapshot is damaged: it is to be sent again.
-    Discard,
-    /// Stop leading: refused unless this member leads.
-    StepDown,
-}
-
-/// What a host must do. All of it in any order, once encoded, except that writes keep their order.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Output {
-    /// Make durable, then echo the receipt.
-    Persist {
-        /// What to echo.
-        receipt: Receipt,
-        /// What to write.
-        write: Write,
-    },
-    /// Send to each of these members; losing it does no harm.
-    Send {
-        /// The receivers.
-        to: Members,
-        /// What to send.
-        message: Message,
-    },
-    /// Entries up to here are committed, and on this disk.
-    Committed {
-        /// The last of them.
-        index: Index,
-    },
-    /// This member leads.
-    Leading {
-        /// The first entry of its term; the payload floor gives it an empty payload.
-        barrier: EntryId,
-    },
-    /// This member does not lead. Whatever it was asked for as a leader and has not answered may
-    /// or may not come to pass: ask the leader.
-    Following {
-        /// The term.
-        term: Term,
-        /// The leader of that term, once it is known.
-        leader: Option<Slot>,
-    },
-    /// A read was taken; [`Output::Readable`] or [`Output::Following`] ends it.
-    Reading {
-        /// Its name.
-        read: Read,
-    },
-    /// Every read up to and with this one may be served once `index` is applied.
-    Readable {
-        /// The newest of them.
-        read: Read,
-        /// What must be applied first.
-        index: Index,
-    },
-    /// All bytes of a snapshot are here: check and store them, then say [`Input::Stored`].
-    SnapshotReceived {
-        /// The snapshot.
-        snapshot: Snapshot,
-    },
-}
+use follower::Following;
+use leadership::Leadership;
 
 /// What a member is, with the data that only this role has.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -190,6 +73,8 @@ enum Role {
     Candidate {
         granted: Members,
         asked: bool,
+        /// The leader itself has asked it to campaign.
+        asked_to: bool,
     },
     Leader(Leadership),
 }
@@ -198,8 +83,15 @@ enum Role {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Told {
     commit: Index,
-    leading: Option<Term>,
-    following: Option<(Term, Option<Slot>)>,
+    role: ToldRole,
+}
+
+/// What the host has been told of this member's role.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum ToldRole {
+    Nothing,
+    Leading(Term),
+    Following(Term, Option<Slot>),
 }
 
 /// A member of a Raft group.
@@ -220,6 +112,8 @@ pub struct Raft {
     promised_until: Instant,
     /// Reigns of this member since the last commit: each doubles the next timeout.
     fruitless: u8,
+    /// How many reads this member has taken as a follower.
+    reads: u64,
     disk: Disk,
     /// The durable snapshot at the floor.
     snapshot: Option<Snapshot>,
@@ -237,17 +131,17 @@ impl Raft {
         Self::recover(config, None)
     }
 
-    /// A member that has lived before: `snapshot` is the newest that is durable on it. Fold what
+    /// A member that has lived before: `base` has the newest snapshot that is durable on it. Fold what
     /// was written in with [`replay`](Raft::replay), in the order of writing, before the first
     /// step.
     ///
     /// # Errors
     /// [`ConfigError`] if the configuration contradicts itself.
-    pub fn recover(mut config: Config, snapshot: Option<Snapshot>) -> Result<Self, ConfigError> {
+    pub fn recover(mut config: Config, base: Option<Base>) -> Result<Self, ConfigError> {
         config.limits = config.limits.within();
         config.limits.runs = config.limits.runs.min(config.limits.entries / 2);
-        if !config.voters.contains(config.me) {
-            return Err(ConfigError::NotAVoter);
+        if config.me.position() >= config.limits.members {
+            return Err(ConfigError::NoSuchSlot);
         }
         if config.voters.iter().any(|slot| slot.position() >= config.limits.members) {
             return Err(ConfigError::TooManyVoters);
@@ -255,22 +149,25 @@ impl Raft {
         if config.heartbeat == Span::ZERO || config.heartbeat.times(2) > config.election_timeout {
             return Err(ConfigError::Timeouts);
         }
-        let floor = snapshot.map_or(EntryId::ZERO, |snapshot| snapshot.boundary);
+        let floor = base.map_or(EntryId::ZERO, |base| base.snapshot.boundary);
+        let founded = Configuration::of(config.voters);
+        let configuration = base.map_or(founded, |base| base.configuration);
         Ok(Self {
             rng: Rng::new(config.seed),
             now: Instant::ORIGIN,
             term: floor.term,
             vote: None,
-            log: Log::new(floor),
+            log: Log::new(floor, configuration),
             commit: floor.index,
             role: Role::Follower(Following::nobody()),
             alarm: None,
             promised_until: Instant::ORIGIN,
             fruitless: 0,
+            reads: 0,
             disk: Disk::new(config.boot, floor.index),
-            snapshot,
+            snapshot: base.map(|base| base.snapshot),
             incoming: None,
-            told: Told { commit: floor.index, leading: None, following: None },
+            told: Told { commit: floor.index, role: ToldRole::Nothing },
             stopped: None,
             config,
         })
@@ -289,6 +186,18 @@ impl Raft {
             Role::Follower(following) => following.leader(),
             Role::Canvasser { .. } | Role::Candidate { .. } => None,
             Role::Leader(_) => Some(self.config.me),
+        }
+    }
+
+    /// When this member last heard its leader; a leader, a quorum.
+    #[must_use]
+    pub fn last_heard(&self) -> Option<Instant> {
+        match &self.role {
+            Role::Leader(leading) => {
+                Some(leading.quorum_heard(self.configuration(), self.config.me, self.now))
+            }
+            Role::Follower(following) => following.heard(),
+            Role::Canvasser { .. } | Role::Candidate { .. } => None,
         }
     }
 
@@ -356,15 +265,34 @@ impl Raft {
         self.rng = Rng::new(self.config.seed);
         (self.now, self.promised_until, self.fruitless) = (Instant::ORIGIN, Instant::ORIGIN, 0);
         self.alarm = self.alarm.map(|_| Instant::ORIGIN.after(self.config.election_timeout));
-        if let Role::Leader(leading) = &mut self.role {
-            leading.begin_at(Instant::ORIGIN, self.config.heartbeat);
+        match &mut self.role {
+            Role::Leader(leading) => leading.without_time(Instant::ORIGIN, self.config.heartbeat),
+            Role::Follower(following) => following.without_time(Instant::ORIGIN),
+            Role::Canvasser { .. } | Role::Candidate { .. } => {}
         }
+        self.disk.begin_at(Instant::ORIGIN);
         self
     }
 
-    /// The members that vote, without this one.
-    fn peers(&self) -> Members {
-        self.config.voters.without(self.config.me)
+    /// Who belongs to the group, as far as this member knows: the newest configuration of its log.
+    #[must_use]
+    pub fn configuration(&self) -> &Configuration {
+        &self.log.configured().configuration
+    }
+
+    /// Whom a leader sends its log to: everyone in a configuration that may still count. Who is being
+    /// removed is told until that is committed.
+    fn audience(&self) -> Members {
+        let newest = self.log.configured();
+        if newest.at <= self.commit {
+            return newest.configuration.members().without(self.config.me);
+        }
+        let newest = self.log.configurations().rev();
+        let mut may_count = true;
+        let counted =
+            newest.take_while(|it| core::mem::replace(&mut may_count, it.at > self.commit));
+        let all = counted.fold(Members::NONE, |all, it| all.and(it.configuration.members()));
+        all.without(self.config.me)
     }
 
     /// Stops for good: nothing more is promised, and nothing taken back.
@@ -402,6 +330,7 @@ impl Machine for Raft {
         check_outbox(out, self.max_outputs())?;
         self.check(&input)?;
         self.wake(now, out);
+        self.rouse(&input);
         match input {
             Input::Tick => self.tick(out),
             Input::Message { from, message } => {
@@ -411,11 +340,14 @@ impl Machine for Raft {
             }
             Input::Propose { count } => self.log.append(self.term, u64::from(count)),
             Input::Read => self.read(out),
-            Input::Persisted(receipt) => self.disk.confirm(receipt),
+            Input::Persisted(receipt) => self.disk.confirm(receipt, self.now),
             Input::PersistFailed => self.stop(Stopped::WriteFailed, |event| out.event(event)),
             Input::Stored(snapshot) => self.stored(snapshot, out),
             Input::Discard => self.incoming = None,
+            Input::Suspect(_) => {}
             Input::StepDown => self.step_down(SteppedDown::Asked, out),
+            Input::Reconfigure(configuration) => self.reconfigure(configuration),
+            Input::Transfer(to) => self.transfer(to),
         }
         self.settle(out);
         Ok(())
@@ -425,15 +357,17 @@ impl Machine for Raft {
         match (&self.role, self.alarm) {
             _ if self.stopped.is_some() => None,
             (_, None) => Some(Instant::ORIGIN),
-            (Role::Leader(leading), Some(alarm)) => Some(alarm.min(leading.next_heartbeat())),
+            _ if self.is_resting() => None,
+            (Role::Leader(leading), Some(alarm)) => Some(alarm.min(leading.next_deadline())),
             (_, alarm) => alarm,
         }
     }
 
     fn max_outputs(&self) -> usize {
-        // A ballot and two runs to write; one answer; twice one message to each member; commit,
-        // role, read taken, reads confirmed, snapshot received.
-        self.config.voters.len().saturating_mul(2).saturating_add(9)
+        // A ballot and two runs to write; one answer; twice one message to each member, and the
+        // answer to its read; commit, role, read taken, reads confirmed or in vain, snapshot received, two words
+        // about a transfer, one about rest.
+        self.config.limits.members.saturating_mul(3).saturating_add(14)
     }
 }
 
@@ -442,14 +376,26 @@ impl Raft {
     pub(crate) fn check(&self, input: &Input) -> Result<(), Refused> {
         let must_lead = match input {
             _ if self.stopped.is_some() => return Err(Refused::Stopped),
-            Input::Propose { .. } | Input::Read | Input::StepDown => true,
+            Input::Read => self.leader().is_none(),
+            Input::Propose { .. }
+            | Input::StepDown
+            | Input::Reconfigure(_)
+            | Input::Transfer(_) => true,
             _ => false,
         };
         if must_lead && !self.leads() {
             return Err(Refused::NotLeader { leader: self.leader() });
         }
-        if matches!(input, Input::Stored(snapshot) if !snapshot.is_coherent(self.term)) {
+        match input {
+            Input::Transfer(to) => return self.check_transfer(*to),
+            Input::Propose { .. } if self.is_transferring() => return Err(Refused::Transferring),
+            _ => {}
+        }
+        if matches!(input, Input::Stored(base) if !base.is_coherent(self.term)) {
             return Err(Refused::Meaningless);
+        }
+        if let Input::Reconfigure(configuration) = input {
+            return self.check_change(configuration);
         }
         let &Input::Propose { count } = input else { return Ok(()) };
         let last = self.log.last().index;
@@ -457,7 +403,7 @@ impl Raft {
             Err(Refused::Meaningless)
         } else if count as usize > self.config.limits.batch {
             Err(Refused::Full(Limit::Batch))
-        } else if self.room_for(self.term, last).above(last) < u64::from(count) {
+        } else if self.room_for(self.term, last, None).above(last) < u64::from(count) {
             Err(Refused::Full(Limit::Entries))
         } else {
             Ok(())
@@ -469,17 +415,21 @@ impl Raft {
     /// One entry stays free for each run that may still come, on every member alike: whoever has
     /// room for a run has room for its first entry. Else a member with a full log, which after a
     /// restart does not know what of it is committed, could neither campaign nor compact.
-    fn room_for(&self, term: Term, before: Index) -> Index {
+    fn room_for(&self, term: Term, before: Index, configuration: Option<&Configuration>) -> Index {
         let Limits { runs, entries, .. } = self.config.limits;
-        let Some(to_come) = runs.checked_sub(self.log.runs_with(before, term)) else {
+        if !self.has_room_for(before, term, configuration) {
             return before;
-        };
+        }
+        let to_come = runs.saturating_sub(self.log.runs_with(before, term));
         let end = self.log.floor().index.plus(entries.saturating_sub(to_come) as u64);
         end.min(message::LAST_POSITION).max(before)
     }
 
     /// Takes note of the time. A member that has slept through its own alarm accuses nobody.
     fn wake<X: Outbox<Output> + ?Sized>(&mut self, now: Now, out: &mut X) {
+        if now.mono < self.now {
+            self.clock_went_back(self.now);
+        }
         self.now = self.now.max(now.mono);
         let timeout = self.config.election_timeout;
         match self.alarm {
@@ -488,6 +438,7 @@ impl Raft {
                 self.promised_until = self.now.after(timeout);
                 self.set_alarm();
             }
+            Some(_) if self.is_resting() => {}
             Some(alarm) if self.now.since(alarm) > timeout => {
                 out.event(Event::Overslept { late: self.now.since(alarm) });
                 self.set_alarm();
@@ -509,13 +460,20 @@ impl Raft {
     }
 
     fn tick<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+        if self.is_resting() {
+            return;
+        }
         let rings = self.alarm.is_some_and(|alarm| self.now >= alarm);
+        if self.may_rest() {
+            return self.rest(out);
+        }
         match &mut self.role {
             Role::Leader(leading) => {
                 leading.beat(self.now, self.config.heartbeat);
                 if rings {
                     self.look_for_quorum(out);
                 }
+                self.end_transfer(out);
             }
             _ if rings => self.canvass(out),
             _ => {}
@@ -539,9 +497,12 @@ impl Raft {
             Message::PreVoteReply { term, proposed, granted } => {
                 self.on_pre_vote_reply(from, term, proposed, granted, out)
             }
-            Message::Vote { term, last } => self.on_vote(from, term, last, out),
+            Message::Vote { term, last, asked_to } => self.on_vote(from, term, last, asked_to, out),
+            Message::Campaign { term, last } => self.on_campaign(from, term, last, out),
             Message::VoteReply { term, granted } => self.on_vote_reply(from, term, granted, out),
-            Message::Append { .. } => self.on_append(from, message, out),
+            Message::Append { .. } | Message::Configure { .. } => {
+                self.on_append(from, message, out)
+            }
             Message::Matched { term, matched, round } => {
                 self.on_matched(from, term, matched, round, out)
             }
@@ -552,12 +513,19 @@ impl Raft {
             Message::Received { term, digest, received, round } => {
                 self.on_received(from, (term, round), digest, received, out)
             }
+            Message::ReadIndex { term, life, number } => {
+                self.on_read_index(from, term, (life, number), out)
+            }
+            Message::ReadIndexReply { term, life, number, index } => {
+                self.on_read_index_reply(from, term, (life, number), index, out)
+            }
+            Message::Rest { term, last } => self.on_rest(from, term, last, out),
             Message::Stale { term } => self.adopt(term, out),
         }
     }
 
     fn sense_of(&self, from: Slot, message: &Message) -> Result<(), Ignored> {
-        if !self.peers().contains(from) {
+        if from == self.config.me || from.position() >= self.config.limits.members {
             Err(Ignored::Stranger)
         } else if message.term().epoch() != self.term.epoch() {
             Err(Ignored::WrongEpoch)
@@ -575,14 +543,18 @@ impl Raft {
         }
         self.promote(out);
         self.advance_commit();
+        self.leave_joint();
         while let Some((receipt, write)) = self.next_write() {
             out.push(Output::Persist { receipt, write });
         }
         self.tell_ballots(out);
         self.tell_ack(out);
         self.tell_entries(out);
+        self.tell_transfer(out);
+        self.retire(out);
         self.tell_role(out);
         self.tell_reads(out);
+        self.ask_for_read(out);
         // A host may store what it applies, and what a term has taught must not outlive the term.
         let committed = self.commit.min(self.disk.durable());
         if committed > self.told.commit && self.disk.has_ballot() {
@@ -592,17 +564,16 @@ impl Raft {
     }
 
     fn tell_role<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        if let Role::Leader(leading) = &self.role {
-            if self.told.leading != Some(self.term) {
-                (self.told.leading, self.told.following) = (Some(self.term), None);
-                out.push(Output::Leading { barrier: leading.barrier() });
-            }
+        let (term, leader) = (self.term, self.leader());
+        let (role, output) = if let Role::Leader(leading) = &self.role {
+            let barrier = EntryId::new(term, leading.barrier());
+            (ToldRole::Leading(term), Output::Leading { barrier })
         } else {
-            let now = (self.term, self.leader());
-            if self.told.following != Some(now) {
-                (self.told.leading, self.told.following) = (None, Some(now));
-                out.push(Output::Following { term: now.0, leader: now.1 });
-            }
+            (ToldRole::Following(term, leader), Output::Following { term, leader })
+        };
+        if self.told.role != role {
+            self.told.role = role;
+            out.push(output);
         }
     }
 }

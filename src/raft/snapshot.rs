@@ -9,7 +9,7 @@
 //! not lead, and only if the log does not hold its boundary: else the log may hold acknowledged
 //! entries above it (NuRaft#407, camunda#6092).
 
-use super::{Message, Output, Raft, Role, Snapshot};
+use super::{Base, Message, Output, Raft, Role, Snapshot};
 use crate::event::{Event, Ignored, Stopped};
 use crate::id::{Slot, Term};
 use crate::machine::Outbox;
@@ -80,7 +80,7 @@ impl Raft {
     #[must_use]
     pub fn is_sending(&self) -> bool {
         let Role::Leader(leading) = &self.role else { return false };
-        leading.is_sending(self.now, self.config.election_timeout)
+        leading.is_sending(self.audience(), self.now, self.config.election_timeout)
     }
 
     /// The snapshot that this member is being sent.
@@ -156,7 +156,8 @@ impl Raft {
     }
 
     /// A snapshot is durable on this member.
-    pub(super) fn stored<X: Outbox<Output> + ?Sized>(&mut self, snapshot: Snapshot, out: &mut X) {
+    pub(super) fn stored<X: Outbox<Output> + ?Sized>(&mut self, base: Base, out: &mut X) {
+        let Base { snapshot, configuration } = base;
         let boundary = snapshot.boundary;
         if boundary.index <= self.log.floor().index {
             return;
@@ -170,7 +171,7 @@ impl Raft {
         } else if matches!(self.role, Role::Follower(_)) {
             let from = self.log.floor().index.next();
             self.disk.cut(from);
-            self.log.reset(boundary);
+            self.log.reset(boundary, configuration);
             out.event(Event::Installed { boundary });
         } else {
             // The tail may be winning an election just now; it is sent again if it is needed.

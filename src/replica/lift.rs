@@ -3,14 +3,14 @@
 use super::{Body, Entry, Header, Levels, Output, Request, entry::Window};
 use crate::event::Event;
 use crate::hlc::{Clock, Stamp};
-use crate::id::Index;
+use crate::id::{Index, Members};
 use crate::machine::Outbox;
 use crate::raft::{self, Write};
 use crate::time::Now;
 
 /// Where the payloads of entries that Raft takes in this step come from.
 pub(super) enum Source<'a, C> {
-    /// None are expected: what Raft appends by itself is a leader's barrier.
+    /// None are expected: what Raft appends by itself is a leader's barrier or a change.
     Nothing,
     /// A leader's message: the entries from an index on.
     Entries(Index, &'a [Entry<C>]),
@@ -26,6 +26,10 @@ pub(super) struct Lift<'a, C, X: ?Sized> {
     pub(super) clock: &'a mut Clock,
     pub(super) levels: &'a mut Levels,
     pub(super) source: Source<'a, C>,
+    /// What a command weighs.
+    pub(super) weigh: fn(&C) -> u64,
+    /// Who gets no payloads.
+    pub(super) witnesses: Members,
     pub(super) now: Now,
     pub(super) out: &'a mut X,
 }
@@ -42,14 +46,29 @@ impl<C: Clone, X: Outbox<Output> + ?Sized> Outbox<raft::Output> for Lift<'_, C, 
     fn push(&mut self, output: raft::Output) {
         match output {
             raft::Output::Persist { receipt, write } => {
-                if let Write::Append { first, last, .. } = write {
-                    self.bind(first, last);
+                if let Some((first, last)) = write.entries() {
+                    let own = match write {
+                        Write::Configure { .. } => Body::Change,
+                        _ => Body::Barrier,
+                    };
+                    self.bind(first, last, &own);
                 }
                 self.out.push(Output::Persist { receipt, write });
             }
             raft::Output::Send { to, message } => {
                 let early = self.levels.early == Some(message.term());
-                self.out.push(Output::Send { to, header: Header { message, early } });
+                let brings_entries = match message {
+                    raft::Message::Append { count, .. } => count > 0,
+                    raft::Message::Configure { .. } => true,
+                    _ => false,
+                };
+                let bare = if brings_entries { to.shared(self.witnesses) } else { Members::NONE };
+                for (to, bare) in [(to.minus(bare), false), (bare, true)] {
+                    if !to.is_empty() {
+                        let header = Header { message, early, bare };
+                        self.out.push(Output::Send { to, header });
+                    }
+                }
             }
             raft::Output::Committed { index } => self.levels.committed = index,
             raft::Output::Leading { .. } => self.out.push(Output::Leading),
@@ -57,9 +76,20 @@ impl<C: Clone, X: Outbox<Output> + ?Sized> Outbox<raft::Output> for Lift<'_, C, 
                 (self.levels.serving, self.levels.confirmed) = (None, None);
                 self.out.push(Output::Following { leader });
             }
+            raft::Output::NotTransferred { to } => self.out.push(Output::NotTransferred { to }),
+            raft::Output::Unreadable { read } => self.out.push(Output::Unreadable { read }),
             raft::Output::Reading { read } => self.out.push(Output::Reading { read }),
             raft::Output::Readable { read, index } => self.levels.confirmed = Some((read, index)),
             raft::Output::SnapshotReceived { snapshot } => self.levels.received = Some(snapshot),
+        }
+    }
+
+    fn weight(&self, output: &raft::Output) -> u64 {
+        match *output {
+            raft::Output::Send { message: raft::Message::Append { prev, count, .. }, .. } => {
+                self.window.weight(prev.index.next(), prev.index.plus(u64::from(count)))
+            }
+            _ => 0,
         }
     }
 
@@ -70,20 +100,22 @@ impl<C: Clone, X: Outbox<Output> + ?Sized> Outbox<raft::Output> for Lift<'_, C, 
 
 impl<C: Clone, X: ?Sized> Lift<'_, C, X> {
     /// Puts the payloads of the entries that Raft has just taken where Raft has put them.
-    fn bind(&mut self, first: Index, last: Index) {
+    /// `own` is what Raft appends by itself.
+    fn bind(&mut self, first: Index, last: Index, own: &Body<C>) {
         self.window.cut(first);
         while self.window.last() < last {
-            let entry = self.payload(self.window.last().next());
+            let entry = self.payload(self.window.last().next(), own);
             if self.clock.observe(self.now, entry.stamp).is_err() {
                 self.clock.raise(entry.stamp); // It is committed, or this member's own.
             }
-            if self.window.push(entry).is_err() {
+            let weight = entry.weight(self.weigh);
+            if self.window.push(entry, weight).is_err() {
                 return; // Raft's limit is the window's; `apply` stops at what is missing.
             }
         }
     }
 
-    fn payload(&mut self, index: Index) -> Entry<C> {
+    fn payload(&mut self, index: Index, own: &Body<C>) -> Entry<C> {
         let place = |from: Index| usize::try_from(index.above(from.previous()).wrapping_sub(1));
         let given = match &self.source {
             Source::Nothing => None,
@@ -99,10 +131,10 @@ impl<C: Clone, X: ?Sized> Lift<'_, C, X> {
             }
         };
         given.unwrap_or_else(|| {
-            // A barrier must stand above the entry before it, even if this clock is wrong.
+            // It must stand above the entry before it, even if this clock is wrong.
             let last = self.clock.last();
             let stamp = self.clock.stamp(self.now).ok().or(last.next()).unwrap_or(last);
-            Entry { stamp, body: Body::Barrier }
+            Entry { stamp, body: own.clone() }
         })
     }
 }

@@ -26,16 +26,18 @@ mod entry;
 mod lift;
 mod session;
 mod snapshot;
+pub mod witness;
 
 pub use entry::{Body, Entry, Request};
 pub use session::Outcome;
+pub use witness::Witness;
 
 use crate::event::{Event, Ignored, Stopped};
 use crate::hlc::{self, Clock, Stamp};
 use crate::id::{ClientId, EntryId, Index, Members, Slot, Term};
 use crate::limits::Limit;
 use crate::machine::{Machine, Outbox, Refused, check_outbox};
-use crate::quorum;
+use crate::quorum::Vote;
 use crate::raft::{self, Raft, Read, Receipt, Write};
 use crate::state_machine::{Position, StateMachine};
 use crate::time::{Instant, Now, Span};
@@ -64,6 +66,8 @@ pub struct Header {
     pub message: raft::Message,
     /// The sender does not take the receiver's newest entries yet: their stamps are too early.
     pub early: bool,
+    /// The entries that it speaks of do not travel with it: the receivers are witnesses.
+    pub bare: bool,
 }
 
 /// What a host tells a replica.
@@ -87,7 +91,8 @@ pub enum Input<'a, C> {
         /// The requests.
         requests: &'a [Request<C>],
     },
-    /// Find out when a read of the state is linearizable: refused unless this member leads.
+    /// Find out when a read of the state is linearizable: refused unless this member leads or knows who
+    /// does.
     Read,
     /// The write of this receipt, and every write before it, are durable.
     Persisted(Receipt),
@@ -95,8 +100,15 @@ pub enum Input<'a, C> {
     PersistFailed,
     /// The snapshot of [`Output::Store`] is durable.
     Stored(raft::Snapshot),
+    /// The host doubts that this member lives: it wakes whoever rests in that one's service.
+    Suspect(Slot),
     /// Stop leading: refused unless this member leads.
     StepDown,
+    /// Hand leadership over to this member: refused unless this member leads and that one can.
+    Transfer(Slot),
+    /// Change the configuration to this one, in one of the steps that [`raft::Configuration`] has:
+    /// refused unless this member leads and earlier changes are committed.
+    Reconfigure(raft::Configuration),
 }
 
 /// What a host must do. All of it in any order, once encoded, except that writes keep their order.
@@ -142,9 +154,20 @@ pub enum Output {
         /// The leader, once it is known.
         leader: Option<Slot>,
     },
-    /// A read was taken; [`Output::Readable`] or [`Output::Following`] ends it.
+    /// Leadership was not handed over in time, and this member takes requests again.
+    NotTransferred {
+        /// Who should have taken it.
+        to: Slot,
+    },
+    /// A read was taken; [`Output::Readable`], [`Output::Unreadable`] or [`Output::Following`] ends it.
     Reading {
         /// Its name.
+        read: Read,
+    },
+    /// The leader has not answered for an election timeout: no read up to and with this one that was
+    /// not told to be readable will be. Ask elsewhere.
+    Unreadable {
+        /// The newest of them.
         read: Read,
     },
     /// Every read up to and with this one may be served now, from [`Replica::state`].
@@ -152,6 +175,19 @@ pub enum Output {
         /// The newest of them.
         read: Read,
     },
+}
+
+/// How old a read may be that waits for nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Staleness {
+    /// The newest entry that it sees, with the leader's time when it was made.
+    pub as_of: Position,
+    /// How many entries are known to be committed that it does not see.
+    pub behind: u64,
+    /// How long ago this member last heard a leader say what is committed; for a leader, a quorum
+    /// answer it. What was committed since then, and while that word was on its way, is not known here.
+    /// None before anybody was heard.
+    pub unheard: Option<Span>,
 }
 
 /// Why a replica cannot go on from what is on its disk.
@@ -249,8 +285,14 @@ impl<S: StateMachine> Replica<S> {
         state: S,
         snapshot: Option<(raft::Snapshot, &[u8])>,
     ) -> Result<Self, RecoverError> {
-        let raft = Raft::recover(config.raft, snapshot.map(|(snapshot, _)| snapshot))
-            .map_err(RecoverError::Config)?;
+        let held = match snapshot {
+            Some((snapshot, bytes)) => {
+                Some(Held::from_bytes(snapshot, bytes).ok_or(RecoverError::Snapshot)?)
+            }
+            None => None,
+        };
+        let base = held.as_ref().map(Held::base).transpose().map_err(|_| RecoverError::Snapshot)?;
+        let raft = Raft::recover(config.raft, base).map_err(RecoverError::Config)?;
         let limits = raft.config().limits;
         let applied = Position { entry: EntryId::ZERO, stamp: Stamp::ZERO };
         let mut replica = Self {
@@ -269,8 +311,7 @@ impl<S: StateMachine> Replica<S> {
             due_pause: Instant::ORIGIN,
             raft,
         };
-        if let Some((snapshot, bytes)) = snapshot {
-            let held = Held::from_bytes(snapshot, bytes).ok_or(RecoverError::Snapshot)?;
+        if let Some(held) = held {
             replica.restore(&held).map_err(|_| RecoverError::Snapshot)?;
             replica.held = Some(held);
         }
@@ -292,31 +333,47 @@ impl<S: StateMachine> Replica<S> {
         }
         match *write {
             Write::Ballot { .. } => {}
-            Write::Rebase { snapshot, .. } => {
-                if snapshot.boundary.index > self.applied.entry.index {
-                    return Err(RecoverError::SnapshotMissing { boundary: snapshot.boundary });
+            Write::Rebase { base, .. } => {
+                let boundary = base.snapshot.boundary;
+                if boundary.index > self.applied.entry.index {
+                    return Err(RecoverError::SnapshotMissing { boundary });
                 }
                 self.window = Window::new(self.raft.log().floor().index);
             }
             Write::Append { term, first, last } => {
-                if entries.len() as u64 != last.above(first.previous()) {
-                    return Err(RecoverError::Entries);
-                }
-                self.window.cut(first);
-                let mut index = first.previous();
-                for entry in entries {
-                    index = index.next();
-                    let is_next = index == self.window.last().next();
-                    if is_next && self.raft.log().term_at(index) == Some(term) {
-                        self.window.push(entry.clone()).map_err(|_| RecoverError::Entries)?;
-                        self.clock.raise(entry.stamp);
-                    }
-                }
+                self.replay_entries(term, first, last, entries)?;
+            }
+            Write::Configure { entry: EntryId { term, index }, .. } => {
+                self.replay_entries(term, index, index, entries)?;
             }
         }
         let is_too_long = self.window.len() > self.raft.config().limits.entries;
         if is_too_long || self.window.last() != self.raft.log().last().index {
             return Err(RecoverError::Entries);
+        }
+        Ok(())
+    }
+
+    fn replay_entries(
+        &mut self,
+        term: Term,
+        first: Index,
+        last: Index,
+        entries: &[Entry<S::Command>],
+    ) -> Result<(), RecoverError> {
+        if entries.len() as u64 != last.above(first.previous()) {
+            return Err(RecoverError::Entries);
+        }
+        self.window.cut(first);
+        let mut index = first.previous();
+        for entry in entries {
+            index = index.next();
+            let is_next = index == self.window.last().next();
+            if is_next && self.raft.log().term_at(index) == Some(term) {
+                self.clock.raise(entry.stamp);
+                let weight = entry.weight(S::weight);
+                self.window.push(entry.clone(), weight).map_err(|_| RecoverError::Entries)?;
+            }
         }
         Ok(())
     }
@@ -331,6 +388,19 @@ impl<S: StateMachine> Replica<S> {
     #[must_use]
     pub const fn applied(&self) -> Position {
         self.applied
+    }
+
+    /// How old a read of [`state`](Self::state) is that waits for nothing: neither for a leader nor for
+    /// what is still to be applied.
+    #[must_use]
+    pub fn staleness(&self, now: Now) -> Staleness {
+        let now = self.now.max(now.mono);
+        let behind = self.raft.commit().above(self.applied.entry.index);
+        Staleness {
+            as_of: self.applied,
+            behind,
+            unheard: self.raft.last_heard().map(|at| now.since(at)),
+        }
     }
 
     /// The Raft machine below.
@@ -357,16 +427,22 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// The entries from `first` to `last`, as far as they are above the floor.
-    pub fn entries(&self, first: Index, last: Index) -> impl Iterator<Item = &Entry<S::Command>> {
+    pub fn entries(
+        &self,
+        first: Index,
+        last: Index,
+    ) -> impl Iterator<Item = &Entry<S::Command>> + Clone {
         self.window.range(first, last)
     }
 
     /// The entries that travel with a message.
-    pub fn entries_of(&self, header: &Header) -> impl Iterator<Item = &Entry<S::Command>> {
+    pub fn entries_of(&self, header: &Header) -> impl Iterator<Item = &Entry<S::Command>> + Clone {
         let (first, last) = match header.message {
+            _ if header.bare => (Index::new(1), Index::ZERO),
             raft::Message::Append { prev, count, .. } => {
                 (prev.index.next(), prev.index.plus(u64::from(count)))
             }
+            raft::Message::Configure { prev, .. } => (prev.index.next(), prev.index.next()),
             _ => (Index::new(1), Index::ZERO),
         };
         self.window.range(first, last)
@@ -392,7 +468,6 @@ impl<S: StateMachine> Machine for Replica<S> {
         if self.raft.stopped().is_some() {
             return Err(Refused::Stopped);
         }
-        let now = Now { mono: now.mono.max(self.now), wall: now.wall };
         match input {
             Input::Tick => self.tick(now, out)?,
             Input::Message { from, header, entries, chunk } => {
@@ -407,8 +482,18 @@ impl<S: StateMachine> Machine for Replica<S> {
                 self.below(now, raft::Input::PersistFailed, Source::Nothing, out)?;
             }
             Input::Stored(snapshot) => self.stored(now, snapshot, out)?,
+            Input::Suspect(slot) => {
+                self.below(now, raft::Input::Suspect(slot), Source::Nothing, out)?;
+            }
             Input::StepDown => self.below(now, raft::Input::StepDown, Source::Nothing, out)?,
+            Input::Transfer(to) => {
+                self.below(now, raft::Input::Transfer(to), Source::Nothing, out)?;
+            }
+            Input::Reconfigure(to) => {
+                self.below(now, raft::Input::Reconfigure(to), Source::Nothing, out)?;
+            }
         }
+        let now = self.forward(now);
         self.now = now.mono;
         self.settle(now, out);
         Ok(())
@@ -428,6 +513,12 @@ impl<S: StateMachine> Machine for Replica<S> {
 }
 
 impl<S: StateMachine> Replica<S> {
+    /// Time as this floor takes it: it stands still where a host's clock goes back. Raft is told of
+    /// that, for what it has timed.
+    fn forward(&self, now: Now) -> Now {
+        Now { mono: now.mono.max(self.now), wall: now.wall }
+    }
+
     /// Takes a step of the Raft machine below, and brings the window in line with its log.
     fn below<X: Outbox<Output> + ?Sized>(
         &mut self,
@@ -436,21 +527,33 @@ impl<S: StateMachine> Replica<S> {
         source: Source<'_, S::Command>,
         out: &mut X,
     ) -> Result<(), Refused> {
+        let forward = self.forward(now);
+        if now.mono < forward.mono {
+            self.raft.check(&input)?;
+            self.raft.clock_went_back(forward.mono);
+        }
+        let mut witnesses = self.raft.configuration().witnesses();
+        if let raft::Input::Reconfigure(next) = &input {
+            witnesses = witnesses.and(next.witnesses());
+        }
         let mut lift = Lift {
             window: &mut self.window,
             clock: &mut self.clock,
             levels: &mut self.levels,
             source,
-            now,
+            weigh: S::weight,
+            witnesses,
+            now: forward,
             out,
         };
-        self.raft.step(now, input, &mut lift)?;
+        self.raft.step(forward, input, &mut lift)?;
         self.window.span(self.raft.log().floor().index, self.raft.log().last().index);
         Ok(())
     }
 
     fn tick<X: Outbox<Output> + ?Sized>(&mut self, now: Now, out: &mut X) -> Result<(), Refused> {
         self.below(now, raft::Input::Tick, Source::Nothing, out)?;
+        let now = self.forward(now);
         let is_due = self.next_due(now).is_some_and(|at| at <= now.mono);
         let Some((_, command)) = self.state.due().filter(|_| is_due) else { return Ok(()) };
         // If it cannot be proposed now, it is tried again a heartbeat later.
@@ -473,11 +576,34 @@ impl<S: StateMachine> Replica<S> {
         let count = u32::try_from(requests.len()).map_err(|_| Refused::Full(Limit::Batch))?;
         let propose = raft::Input::Propose { count };
         self.raft.check(&propose)?;
-        let stamp = self.clock.stamps(now, u64::from(count)).map_err(Refused::Clock)?;
+        self.check_weight(requests)?;
+        let stamps = self.clock.stamps(self.forward(now), u64::from(count));
+        let stamp = stamps.map_err(Refused::Clock)?;
         let index = self.raft.log().last().index.next();
         self.below(now, propose, Source::Requests(stamp, index, requests), out)?;
         let first = EntryId::new(self.raft.term(), index);
         out.push(Output::Submitted { first, count });
+        Ok(())
+    }
+
+    /// Refuses requests that are too heavy for a message, or for what is not committed yet to hold as
+    /// well. If everything is committed, any batch is taken, or one that is too heavy never were.
+    fn check_weight(&self, requests: &[Request<S::Command>]) -> Result<(), Refused> {
+        let limits = &self.raft.config().limits;
+        let mut all = 0_u64;
+        for request in requests {
+            let Request::Command { command, .. } = request else { continue };
+            let weight = S::weight(command);
+            if weight > u64::from(limits.batch_bytes) {
+                return Err(Refused::Full(Limit::BatchBytes));
+            }
+            all = all.saturating_add(weight);
+        }
+        let (committed, last) = (self.raft.commit(), self.raft.log().last().index);
+        let waiting = self.window.weight(committed.next(), last);
+        if waiting > 0 && waiting.saturating_add(all) > u64::from(limits.uncommitted_bytes) {
+            return Err(Refused::Full(Limit::UncommittedBytes));
+        }
         Ok(())
     }
 
@@ -500,7 +626,22 @@ impl<S: StateMachine> Replica<S> {
                     return Ok(());
                 }
                 source = Source::Entries(prev.index.next(), entries);
-                *count = self.admit(now, *term, *prev, *commit, entries, out);
+                *count = self.admit(self.forward(now), *term, *prev, *commit, entries, out);
+            }
+            &mut raft::Message::Configure { term, prev, committed, .. }
+                if term >= self.raft.term() =>
+            {
+                if entries.len() != 1 {
+                    out.event(Event::Ignored { from, why: Ignored::Malformed });
+                    return Ok(());
+                }
+                source = Source::Entries(prev.index.next(), entries);
+                let commit = if committed { prev.index.next() } else { Index::ZERO };
+                if self.admit(self.forward(now), term, prev, commit, entries, out) == 0 {
+                    let (entries, count, commit, round) = (prev.term, 0, Index::ZERO, 0);
+                    header.message =
+                        raft::Message::Append { term, prev, entries, count, commit, round };
+                }
             }
             raft::Message::Chunk { length, .. } if *length as usize != chunk.len() => {
                 out.event(Event::Ignored { from, why: Ignored::Malformed });
@@ -589,6 +730,7 @@ impl<S: StateMachine> Replica<S> {
             let at = Position { entry: EntryId::new(term, index), stamp: entry.stamp };
             match &entry.body {
                 Body::Barrier => self.state.leader_changed(at),
+                Body::Change => {}
                 Body::Due(command) => {
                     self.state.apply(at, command);
                 }
@@ -599,9 +741,8 @@ impl<S: StateMachine> Replica<S> {
                     }
                 }
                 Body::Request(Request::Command { client, sequence, command }) => {
-                    if self.sessions.is_next(*client, *sequence) {
-                        let response = self.state.apply(at, command);
-                        self.sessions.answer(*client, *sequence, response, index);
+                    if let Some(session) = self.sessions.expecting(*client, *sequence) {
+                        session.answer(*sequence, self.state.apply(at, command), index);
                     }
                 }
             }
@@ -618,9 +759,11 @@ impl<S: StateMachine> Replica<S> {
             (self.early, self.due_in) = (Members::NONE, Index::ZERO);
             return;
         }
-        let voters = self.raft.config().voters;
-        let willing = voters.iter().filter(|&slot| !self.early.contains(slot)).count();
-        if willing < quorum::majority(voters.len()) {
+        if self.early.is_empty() {
+            return;
+        }
+        let takes_them = |slot| Some(!self.early.contains(slot));
+        if self.raft.configuration().vote(takes_them) == Vote::Lost {
             self.early = Members::NONE;
             // It leads, so it is not refused.
             let _ = self.below(now, raft::Input::StepDown, Source::Nothing, out);
@@ -629,6 +772,9 @@ impl<S: StateMachine> Replica<S> {
 
     fn tell_reads<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         let levels = &mut self.levels;
+        if levels.serving.is_none() && levels.confirmed.is_none() {
+            return;
+        }
         for _ in 0..2 {
             if levels.serving.is_none() {
                 levels.serving = levels.confirmed.take();

@@ -12,13 +12,20 @@ use crate::id::{ClientId, Index};
 use crate::limits;
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Session<R> {
+pub(super) struct Session<R> {
     /// The number of the last command, or zero.
     sequence: u64,
     /// What it was answered.
     response: Option<R>,
     /// The last entry of this client.
     used: Index,
+}
+
+impl<R> Session<R> {
+    /// Remembers the answer to the session's newest command.
+    pub(super) fn answer(&mut self, sequence: u64, response: R, at: Index) {
+        *self = Self { sequence, response: Some(response), used: at };
+    }
 }
 
 /// What became of a request whose entry is applied.
@@ -65,16 +72,9 @@ impl<R: Codec> Sessions<R> {
         evicted
     }
 
-    /// Whether a command is the session's next; if so, its answer must follow.
-    pub(super) fn is_next(&self, client: ClientId, sequence: u64) -> bool {
-        self.sessions.get(&client).is_some_and(|session| sequence > session.sequence)
-    }
-
-    /// Remembers the answer to a session's newest command.
-    pub(super) fn answer(&mut self, client: ClientId, sequence: u64, response: R, at: Index) {
-        if let Some(session) = self.sessions.get_mut(&client) {
-            *session = Session { sequence, response: Some(response), used: at };
-        }
+    /// The session that a command is the next of, if there is one; the answer must follow.
+    pub(super) fn expecting(&mut self, client: ClientId, sequence: u64) -> Option<&mut Session<R>> {
+        self.sessions.get_mut(&client).filter(|session| sequence > session.sequence)
     }
 
     pub(super) fn outcome(&self, client: ClientId, sequence: u64) -> Outcome<'_, R> {

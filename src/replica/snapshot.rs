@@ -1,7 +1,7 @@
 //! Snapshots of a replica: the state, the sessions and the position, as bytes.
 //!
-//! The bytes are the position of the boundary, the length of the sessions, the sessions, then what
-//! the state machine writes: equal replicas make equal bytes, so a transfer that one leader began
+//! The bytes are the position of the boundary, the configuration there, the length of the sessions,
+//! the sessions, then what the state machine writes: equal replicas make equal bytes, so a transfer that one leader began
 //! another may finish.
 
 use super::{Header, Output, Replica, Sessions, Source};
@@ -11,9 +11,24 @@ use crate::hlc::Stamp;
 use crate::id::EntryId;
 use crate::limits;
 use crate::machine::{Outbox, Refused};
-use crate::raft::{self, Snapshot};
+use crate::raft::{self, Base, Configuration, Snapshot};
 use crate::state_machine::{Position, StateMachine};
 use crate::time::Now;
+
+/// The most bytes that tell where a snapshot stands and who belongs to the group there: a snapshot
+/// begins with them.
+pub(super) const HEAD: usize = 64;
+
+/// Who belongs to the group where a snapshot ends, by its first bytes.
+pub(super) fn configuration_of(
+    mut bytes: &[u8],
+    boundary: EntryId,
+) -> Result<Configuration, Malformed> {
+    let entry = EntryId::decode(&mut bytes)?;
+    Stamp::decode(&mut bytes)?;
+    let configuration = Configuration::decode(&mut bytes)?;
+    if entry == boundary { Ok(configuration) } else { Err(Malformed) }
+}
 
 /// A snapshot with its bytes, or as many of them as are here.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -28,6 +43,12 @@ impl Held {
         let mut held = Self { snapshot, bytes: List::new() };
         held.bytes.extend(bytes).ok()?;
         held.is_whole().then_some(held)
+    }
+
+    /// What a log goes on from that goes on from it.
+    pub(super) fn base(&self) -> Result<Base, Malformed> {
+        let configuration = configuration_of(&self.bytes, self.snapshot.boundary)?;
+        Ok(Base { snapshot: self.snapshot, configuration })
     }
 
     fn is_complete(&self) -> bool {
@@ -58,27 +79,23 @@ impl<S: StateMachine> Replica<S> {
         next.map_or(&[], |next| &next.bytes)
     }
 
-    /// Takes a snapshot when half the log, or half its runs, are held and enough of them applied, or
-    /// when a follower's log is nearly full; not while another is on its way in or to the disk and,
+    /// Takes a snapshot when half the log, or half its runs or its changes of the configuration, are
+    /// held and enough of them applied, or when a follower's log is nearly full; not while another is on its way in or to the disk and,
     /// while there is room, not while one is on its way to a follower.
     pub(super) fn take_snapshot<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        let (limits, log) = (self.raft.config().limits, self.raft.log());
-        let applied = self.applied.entry.index;
-        let to_let_go = usize::try_from(applied.above(log.floor().index)).unwrap_or(usize::MAX);
-        let is_long = self.window.len() >= limits.entries / 2 && to_let_go >= limits.entries / 4;
-        let is_motley = log.runs().len() >= limits.runs / 2
-            && log.runs().first().is_some_and(|run| run.last <= applied);
-        // A leader leaves this much room for later leaders; a member whose floor is lower than that
-        // leader's makes it, or it could not follow the leader in its office.
-        let is_full = !self.raft.leads()
-            && to_let_go > 0
-            && self.window.len().saturating_add(limits.runs) > limits.entries;
-        let is_crowded = self.window.len() >= limits.entries.saturating_sub(limits.entries / 4);
         // One that a leader began to send, and that the log has overtaken, will not be finished.
+        let applied = self.applied.entry.index;
         self.next.take_if(|next| !next.is_complete() && next.snapshot.boundary.index <= applied);
-        if self.next.is_some() || !(is_long || is_motley || is_full) {
+        if self.next.is_some() || !self.has_much_to_let_go() {
             return;
         }
+        // A member that joins does not know yet who belongs to the group where its log ends, and no log
+        // goes on from a snapshot that does not say so.
+        if self.raft.log().configuration_at(applied).voters().is_empty() {
+            return;
+        }
+        let limits = self.raft.config().limits;
+        let is_crowded = self.window.len() >= limits.entries.saturating_sub(limits.entries / 4);
         if self.raft.is_sending() && !is_crowded {
             return;
         }
@@ -92,9 +109,31 @@ impl<S: StateMachine> Replica<S> {
         out.push(Output::Store { snapshot });
     }
 
+    fn has_much_to_let_go(&self) -> bool {
+        let (limits, log) = (&self.raft.config().limits, self.raft.log());
+        let applied = self.applied.entry.index;
+        let to_let_go = usize::try_from(applied.above(log.floor().index)).unwrap_or(usize::MAX);
+        let is_long = || self.window.len() >= limits.entries / 2 && to_let_go >= limits.entries / 4;
+        let is_motley = || {
+            log.runs().len() >= limits.runs / 2
+                && log.runs().first().is_some_and(|run| run.last <= applied)
+        };
+        // A leader leaves this much room for later leaders; a member whose floor is lower than that
+        // leader's makes it, or it could not follow the leader in its office.
+        let is_changed = || {
+            let changes = log.configurations().skip(1);
+            changes.clone().count() >= limits.configurations / 2
+                && changes.clone().any(|change| change.at <= applied)
+        };
+        let is_full =
+            || !self.raft.leads() && self.window.len().saturating_add(limits.runs) > limits.entries;
+        to_let_go > 0 && (is_long() || is_motley() || is_changed() || is_full())
+    }
+
     fn write_state(&self, bytes: &mut List<u8, { limits::MOST.snapshot }>) -> Result<(), NoRoom> {
         self.applied.entry.encode(bytes)?;
         self.applied.stamp.encode(bytes)?;
+        self.raft.log().configuration_at(self.applied.entry.index).encode(bytes)?;
         self.sessions.encode(bytes)?;
         self.state.snapshot(bytes)
     }
@@ -104,6 +143,7 @@ impl<S: StateMachine> Replica<S> {
         let mut bytes: &[u8] = &held.bytes;
         let entry = EntryId::decode(&mut bytes)?;
         let stamp = Stamp::decode(&mut bytes)?;
+        Configuration::decode(&mut bytes)?;
         if entry != held.snapshot.boundary {
             return Err(Malformed);
         }
@@ -162,7 +202,11 @@ impl<S: StateMachine> Replica<S> {
         // Another may have taken its place since, or the same one that is being sent once more.
         let is_meant = |next: &mut Held| next.snapshot == snapshot && next.is_complete();
         let Some(held) = self.next.take_if(is_meant) else { return Ok(()) };
-        self.below(now, raft::Input::Stored(snapshot), Source::Nothing, out)?;
+        let Ok(base) = held.base() else {
+            self.stop(out);
+            return Ok(());
+        };
+        self.below(now, raft::Input::Stored(base), Source::Nothing, out)?;
         if self.raft.log().floor() != snapshot.boundary {
             return Ok(());
         }

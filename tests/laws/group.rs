@@ -5,7 +5,7 @@
 //! figure 3.2 (Ongaro's dissertation), or in the table of `quorate::raft`.
 
 use quorate::id::{EntryId, Index, Slot, Term};
-use quorate::quorum::majority;
+use quorate::quorum::majority::size as majority;
 use quorate::raft::{Input, Message, Output, Raft, Read};
 use quorate::rng::Rng;
 use quorate::time::Span;
@@ -158,7 +158,7 @@ impl Ledger {
         for output in news {
             match *output {
                 Output::Readable { read, index } => {
-                    let from = Read { round: 0, ..read };
+                    let from = Read { round: 0, number: 0, ..read };
                     let mut served = self.reads.range((slot, from)..=(slot, read));
                     holds(
                         "a read sees all that was committed",

@@ -2,7 +2,7 @@
 
 use crate::driver::{Choices, Lawful};
 use quorate::id::{EntryId, Index, Members, Slot, Term};
-use quorate::raft::{Config, Input, Message, Output, Raft, Snapshot};
+use quorate::raft::{Base, Change, Config, Configuration, Input, Message, Output, Raft, Snapshot};
 use quorate::time::Span;
 
 impl Lawful for Raft {
@@ -16,6 +16,9 @@ impl Lawful for Raft {
             seed: choices.below(256),
             election_timeout: Span::millis(150),
             heartbeat: Span::millis(30),
+            clock_drift: [None, Some(200)][choices.below(2) as usize],
+            promotion_lag: [None, Some(2)][choices.below(2) as usize],
+            rests: choices.below(2) == 0,
             limits: quorate::limits::BOARD,
         })
         .expect("it is a sound configuration")
@@ -23,6 +26,10 @@ impl Lawful for Raft {
 
     fn tick() -> Input {
         Input::Tick
+    }
+
+    fn trusts_its_clock(&self) -> bool {
+        self.config().clock_drift.is_some()
     }
 
     fn invent(&self, told: &[Output], choices: &mut Choices<'_>) -> Input {
@@ -40,8 +47,15 @@ impl Lawful for Raft {
             0..20 => choices.one_of(&receipts).map_or(message, Input::Persisted),
             20..26 => Input::Propose { count: choices.near(2) as u32 },
             26..29 => Input::Read,
-            29..34 => Input::Stored(snapshot(self, choices)),
+            29..33 => {
+                let snapshot = snapshot(self, choices);
+                let configuration = *self.log().configuration_at(snapshot.boundary.index);
+                Input::Stored(Base { snapshot, configuration })
+            }
+            33 if choices.below(2) == 0 => Input::Transfer(from),
+            33 => Input::Reconfigure(configuration(self, choices)),
             34 => Input::Discard,
+            35 if choices.below(2) == 0 => Input::Suspect(from),
             35 => Input::StepDown,
             36 if choices.below(16) == 0 => Input::PersistFailed,
             _ => message,
@@ -73,15 +87,36 @@ pub(crate) fn snapshot(raft: &Raft, choices: &mut Choices<'_>) -> Snapshot {
     known.unwrap_or_else(|| Snapshot { boundary: entry(raft, choices), size, digest: 1 })
 }
 
+/// A configuration that one change leads to, and at times one that none does.
+pub(crate) fn configuration(raft: &Raft, choices: &mut Choices<'_>) -> Configuration {
+    let known = *raft.configuration();
+    let slot = Slot::new(choices.below(9) as u8);
+    let change = [Change::AddVoter, Change::AddLearner, Change::AddWitness, Change::Remove]
+        [choices.below(4) as usize](slot);
+    let next = match choices.below(4) {
+        0 => known.leave_joint(),
+        1 => known.enter_joint(choices.below(2) == 0, &[change]),
+        _ => known.simple(&[change]),
+    };
+    next.unwrap_or(known)
+}
+
 pub(crate) fn message(raft: &Raft, choices: &mut Choices<'_>) -> Message {
     let (term, entry) = (term(raft, choices), entry(raft, choices));
     let next = raft.term().next().unwrap_or(raft.term());
     let round = choices.near(1);
-    match choices.below(16) {
+    match choices.below(17) {
+        16 => Message::Stale { term },
         0 => Message::PreVote { term: next, last: entry },
         1 | 2 => Message::PreVoteReply { term, proposed: next, granted: choices.below(4) > 0 },
-        3 => Message::Vote { term: next, last: entry },
+        3 => Message::Vote { term: next, last: entry, asked_to: choices.below(4) == 0 },
         4 | 5 => Message::VoteReply { term, granted: choices.below(4) > 0 },
+        15 => {
+            let (of, committed) =
+                (if choices.below(2) == 0 { term } else { entry.term }, choices.below(2) == 0);
+            let configuration = configuration(raft, choices);
+            Message::Configure { term, prev: entry, of, configuration, committed }
+        }
         14.. | 6..9 => {
             let (count, commit) = (choices.near(2) as u32, Index::new(choices.near(1)));
             let entries = if choices.below(2) == 0 { term } else { entry.term };
@@ -97,6 +132,14 @@ pub(crate) fn message(raft: &Raft, choices: &mut Choices<'_>) -> Message {
             Message::Chunk { term, boundary, digest, size, offset, length, round }
         }
         12 => Message::Received { term, digest: 1, received: choices.near(256) as u32, round },
-        _ => Message::Stale { term },
+        13 if choices.below(2) == 0 => Message::Campaign { term, last: entry },
+        13 if choices.below(2) == 0 => Message::Rest { term, last: entry },
+        13 if choices.below(2) == 0 => {
+            Message::ReadIndex { term, life: 1, number: choices.near(1) }
+        }
+        _ => {
+            let (number, index) = (choices.near(1), entry.index);
+            Message::ReadIndexReply { term, life: 1, number, index }
+        }
     }
 }

@@ -29,6 +29,10 @@ impl Lawful for Replica<Sum> {
         Given::Plain(Input::Tick)
     }
 
+    fn trusts_its_clock(&self) -> bool {
+        self.raft().config().clock_drift.is_some()
+    }
+
     fn invent(&self, told: &[Output], choices: &mut Choices<'_>) -> Given {
         let receipts: Vec<Receipt> = told
             .iter()
@@ -55,6 +59,9 @@ impl Lawful for Replica<Sum> {
                 Some(snapshot) => Given::Plain(Input::Stored(snapshot)),
                 None => Given::Plain(Input::Stored(snapshot(self.raft(), choices))),
             },
+            36 if choices.below(2) == 0 => {
+                Given::Plain(Input::Suspect(Slot::new(choices.below(4) as u8)))
+            }
             36 => Given::Plain(Input::StepDown),
             37 if choices.below(16) == 0 => Given::Plain(Input::PersistFailed),
             _ => heard(self, choices),
@@ -84,7 +91,8 @@ fn asked(choices: &mut Choices<'_>) -> Request<u64> {
 fn heard(replica: &Replica<Sum>, choices: &mut Choices<'_>) -> Given {
     let raft = replica.raft();
     let from = Slot::new(1 + choices.below(raft.config().voters.len() as u64) as u8);
-    let header = Header { message: message(raft, choices), early: choices.below(4) == 0 };
+    let header =
+        Header { message: message(raft, choices), early: choices.below(4) == 0, bare: false };
     let (entries, bytes) = match header.message {
         raft::Message::Append { count, .. } => (count.min(80), 0),
         raft::Message::Chunk { length, .. } => (0, length.min(1_000)),

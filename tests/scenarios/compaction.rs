@@ -116,7 +116,7 @@ fn stores(count: usize, committed: u64) -> usize {
     let (term, prev, commit) = (Term::new(1), EntryId::ZERO, Index::new(committed));
     let (from, count) = (Slot::new(1), count as u32);
     let message = raft::Message::Append { term, prev, entries: term, count, commit, round: 1 };
-    let header = Header { message, early: false };
+    let header = Header { message, early: false, bare: false };
     let input = Input::Message { from, header, entries: &entries, chunk: &[] };
     let mut told = step_vec(&mut replica, now, input).unwrap();
     let receipt = told.iter().rev().find_map(|output| match output {

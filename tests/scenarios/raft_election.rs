@@ -239,10 +239,10 @@ fn who_has_just_started_waits_an_election_timeout_before_it_elects_another() {
     c.elect(0);
     c.restart(1);
     let term = Term::new(2);
-    c.say(2, 1, Message::Vote { term, last: entry(1, 1) });
+    c.say(2, 1, Message::Vote { term, last: entry(1, 1), asked_to: false });
     assert_eq!((c.machine(1).term(), c.machine(1).vote()), (Term::new(1), Some(Slot::new(0))));
     c.silence();
-    c.say(2, 1, Message::Vote { term, last: entry(1, 1) });
+    c.say(2, 1, Message::Vote { term, last: entry(1, 1), asked_to: false });
     assert_eq!(c.machine(1).vote(), Some(Slot::new(2)));
 }
 
@@ -280,15 +280,15 @@ fn strangers_other_epochs_and_echoes_are_not_heard() {
     c.elect(0);
     let before = c.machine(1).clone();
     let other_epoch = Term::new((1 << 32) | 7);
-    for (from, term) in [(1, Term::new(7)), (3, Term::new(7)), (99, Term::new(7)), (2, other_epoch)]
+    for (from, term) in [(1, Term::new(7)), (7, Term::new(7)), (99, Term::new(7)), (2, other_epoch)]
     {
         c.say(from, 1, Message::Stale { term });
-        c.say(from, 1, Message::Vote { term, last: entry(1, 9) });
+        c.say(from, 1, Message::Vote { term, last: entry(1, 9), asked_to: false });
     }
     assert_eq!(*c.machine(1), before);
 }
 
-// sailing 9221235 and others: a zero timeout, or a member that is no voter, was accepted.
+// sailing 9221235 and others: a zero timeout, or a slot beyond all limits, was accepted.
 #[test]
 fn a_configuration_that_cannot_work_is_refused() {
     let config = |change: fn(&mut Config)| {
@@ -299,7 +299,8 @@ fn a_configuration_that_cannot_work_is_refused() {
     assert_eq!(config(|_| {}), Ok(()));
     assert_eq!(config(|config| config.heartbeat = Span::ZERO), Err(ConfigError::Timeouts));
     assert_eq!(config(|config| config.election_timeout = Span::ZERO), Err(ConfigError::Timeouts));
-    assert_eq!(config(|config| config.me = Slot::new(3)), Err(ConfigError::NotAVoter));
+    assert_eq!(config(|config| config.me = Slot::new(3)), Ok(()), "it is to join them");
+    assert_eq!(config(|config| config.me = Slot::new(7)), Err(ConfigError::NoSuchSlot));
     assert_eq!(config(|config| config.limits.members = 2), Err(ConfigError::TooManyVoters));
     assert_eq!(config(|config| config.limits.members = 3), Ok(()));
     assert_eq!(config(|config| config.election_timeout = config.heartbeat.times(2)), Ok(()));

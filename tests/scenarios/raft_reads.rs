@@ -3,7 +3,7 @@
 use crate::cast::*;
 use quorate::raft::Read;
 
-const FIRST: Read = Read { term: Term::new(1), round: 1 };
+const FIRST: Read = Read { term: Term::new(1), round: 1, number: 0 };
 
 /// A leader with a committed entry of its own.
 fn led_group() -> Group {
@@ -95,4 +95,148 @@ fn a_read_whose_round_is_lost_is_confirmed_by_the_next_heartbeat() {
     c.flights.clear();
     c.pass(Span::millis(60));
     assert!(c.readable(0).is_some_and(|(read, _)| read.round >= 2));
+}
+
+/// A group with a leader, whose member 1 asks for a read.
+fn read_at_a_follower() -> Group {
+    let mut c = led_group();
+    c.settle();
+    c.nodes[1].told.clear();
+    c.ask(1, Input::Read).unwrap();
+    c
+}
+
+#[test]
+fn a_follower_asks_its_leader_and_serves_what_that_names() {
+    let mut c = read_at_a_follower();
+    assert!(matches!(c.newest(1, 0), Some(Message::ReadIndex { number: 1, .. })));
+    c.propose(0, 1);
+    c.settle();
+    let read = Read { term: c.machine(0).term(), round: 0, number: 1 };
+    let index = c.machine(0).commit().number();
+    assert_eq!(c.readable(1), Some((read, index)));
+}
+
+#[test]
+fn a_follower_has_one_question_under_way_for_all_its_reads() {
+    let mut c = read_at_a_follower();
+    for _ in 0..5 {
+        c.ask(1, Input::Read).unwrap();
+    }
+    let asked = c.flights.iter().filter(|it| matches!(it.packet.0, Message::ReadIndex { .. }));
+    assert_eq!(asked.count(), 1);
+    c.settle();
+    assert_eq!(c.readable(1).map(|(read, _)| read.number), Some(6));
+}
+
+#[test]
+fn a_question_or_an_answer_that_is_lost_is_asked_again() {
+    let mut c = read_at_a_follower();
+    c.lose(1, 0);
+    c.settle();
+    assert_eq!(c.readable(1), None);
+    c.pass(Span::millis(30));
+    assert!(c.readable(1).is_some());
+    c.nodes[1].told.clear();
+    c.ask(1, Input::Read).unwrap();
+    c.deliver(1, 0);
+    c.part(&[0], &[1]);
+    c.settle();
+    c.heal();
+    assert_eq!(c.readable(1), None);
+    c.pass(Span::millis(60));
+    assert!(c.readable(1).is_some());
+}
+
+// etcd#20418 once more: an answer meant for an earlier life, or an earlier read, names an old index.
+#[test]
+fn a_follower_takes_no_answer_that_is_not_to_its_newest_question() {
+    let mut c = read_at_a_follower();
+    let term = c.machine(0).term();
+    let say = |c: &mut Group, from, term, life, number| {
+        let index = Index::new(1);
+        c.say(from, 1, Message::ReadIndexReply { term, life, number, index });
+        c.readable(1).is_some()
+    };
+    assert!(!say(&mut c, 0, term, 9, 1), "another life");
+    assert!(!say(&mut c, 0, term, 1, 0) && !say(&mut c, 0, term, 1, 2), "another read");
+    assert!(!say(&mut c, 2, term, 1, 1), "not its leader");
+    assert!(!say(&mut c, 0, Term::new(0), 1, 1), "another term");
+    assert!(say(&mut c, 0, term, 1, 1));
+    c.nodes[1].told.clear();
+    assert!(!say(&mut c, 0, term, 1, 1), "once");
+    c.restart(1);
+    c.settle();
+    c.pass(Span::millis(60));
+    c.nodes[1].told.clear();
+    c.ask(1, Input::Read).unwrap();
+    assert!(!say(&mut c, 0, term, 1, 1), "it was meant for the life before");
+}
+
+#[test]
+fn a_leader_without_a_quorum_answers_no_follower() {
+    let mut c = read_at_a_follower();
+    c.part(&[0], &[2]);
+    c.cut_one_way(0, 1);
+    c.settle();
+    c.heal();
+    assert_eq!(c.newest(0, 1).filter(|it| matches!(it, Message::ReadIndexReply { .. })), None);
+    assert_eq!(c.readable(1), None);
+}
+
+#[test]
+fn a_follower_without_a_leader_takes_no_read() {
+    let mut c = Group::of(3);
+    assert_eq!(c.ask(1, Input::Read), Err(quorate::Refused::NotLeader { leader: None }));
+}
+
+#[test]
+fn a_read_ends_when_its_leader_does() {
+    let mut c = read_at_a_follower();
+    c.crash(Slot::new(0), 0);
+    c.nodes[1].told.clear();
+    c.pass(Span::millis(300));
+    let told = &c.nodes[1].told;
+    assert!(told.iter().any(|it| matches!(it, Output::Following { leader: None, .. })));
+    assert_eq!(c.readable(1), None);
+}
+
+// Found by the simulator (seed 177, R11): both had one name, so the second was served with the first.
+#[test]
+fn a_read_by_lease_is_not_served_with_an_earlier_one_that_needs_less() {
+    let mut c = Group::new(3, Setup { clock_drift: Some(200), ..Setup::of(3) });
+    c.elect(0);
+    c.settle();
+    c.pass(Span::millis(30));
+    let names = |c: &mut Group| {
+        c.nodes[0].told.clear();
+        c.ask(0, Input::Read).unwrap();
+        c.readable(0).expect("it is answered at once")
+    };
+    let (first, before) = names(&mut c);
+    c.propose(0, 1);
+    c.settle();
+    let (second, after) = names(&mut c);
+    assert!(first < second && before < after, "{first:?} at {before}, {second:?} at {after}");
+}
+
+// Found by the simulator (seed 5 of the replica, V2): it heard its leader, which did not hear it.
+#[test]
+fn a_read_that_the_leader_does_not_hear_of_is_given_up_after_a_timeout() {
+    let mut c = read_at_a_follower();
+    c.cut_one_way(1, 0);
+    c.flights.clear();
+    let given_up = |c: &Group| {
+        c.nodes[1].told.iter().filter(|it| matches!(it, Output::Unreadable { .. })).count()
+    };
+    c.pass(Span::millis(149));
+    assert_eq!((given_up(&c), c.readable(1)), (0, None));
+    c.pass(Span::millis(31));
+    assert_eq!((given_up(&c), c.readable(1)), (1, None));
+    c.ask(1, Input::Read).unwrap();
+    c.pass(Span::millis(80));
+    assert_eq!(given_up(&c), 1, "the next has its own time");
+    c.heal();
+    c.pass(Span::millis(60));
+    assert!(c.readable(1).is_some());
 }

@@ -2,6 +2,7 @@
 
 use crate::cast::*;
 use quorate::limits::{BOARD, Limits, MOST};
+use quorate::raft::Pace;
 use quorate_sim::cluster::Effect;
 
 // Ongaro and Ousterhout, figure 8; dissertation 3.6.2.
@@ -453,4 +454,38 @@ fn outputs_may_be_performed_in_any_order() {
     explore(&c, &[Input::Tick, Input::Propose { count: 2 }, Input::Read], &mut ends);
     assert!(ends.len() > 100);
     assert!(ends.iter().all(|end| *end == (1, vec![3, 3])), "{ends:?}");
+}
+
+/// What a leader knows of a follower: match, next, and how it sends.
+fn peer(c: &Group, leader: u8, follower: u8) -> (u64, u64, Pace) {
+    let slot = Slot::new(follower);
+    let (_, peer) = c.machine(leader).peers().find(|(it, _)| *it == slot).expect("a follower");
+    (peer.matched.number(), peer.next.number(), peer.pace)
+}
+
+// etcd/raft's progress: probe, replicate, snapshot, and what takes one to another.
+#[test]
+fn a_follower_is_probed_then_streamed_to_and_sent_a_snapshot_when_the_log_is_gone() {
+    let mut c = Group::of(3);
+    assert_eq!(c.machine(0).peers().count(), 0, "who does not lead knows nobody's progress");
+    c.part(&[2], &[0, 1]);
+    c.elect(0);
+    assert_eq!(peer(&c, 0, 1), (1, 2, Pace::Replicate));
+    assert_eq!(peer(&c, 0, 2), (0, 1, Pace::Probe), "nothing was heard of it");
+    c.propose(0, 3);
+    c.settle();
+    assert_eq!((peer(&c, 0, 1), peer(&c, 0, 2)), ((4, 5, Pace::Replicate), (0, 1, Pace::Probe)));
+    c.compact(0);
+    assert_eq!(peer(&c, 0, 2), (0, 5, Pace::Snapshot), "what it lacks is not in the log");
+    c.heal();
+    c.ring(0);
+    c.settle();
+    assert_eq!(peer(&c, 0, 2), (4, 5, Pace::Replicate));
+    c.propose(0, BOARD.window as u32 / 4);
+    let flying = (4, 5 + BOARD.window as u64 / 4, Pace::Replicate);
+    assert_eq!(peer(&c, 0, 2), flying, "entries are taken to arrive");
+    c.flights.clear();
+    c.ring(0);
+    c.settle();
+    assert_eq!(peer(&c, 0, 2).2, Pace::Replicate, "and it recovers when one is lost");
 }

@@ -44,7 +44,7 @@ fn an_answer_to_another_canvass_is_ignored_with_a_word_and_a_refusal_is_none() {
 fn a_member_votes_once_in_a_term_and_says_so_again_to_whom_it_chose() {
     let mut c = Group::of(3);
     c.silence();
-    let vote = Message::Vote { term: Term::new(1), last: EntryId::ZERO };
+    let vote = Message::Vote { term: Term::new(1), last: EntryId::ZERO, asked_to: false };
     let reply = |granted| Some(Message::VoteReply { term: Term::new(1), granted });
     for (candidate, is_chosen) in [(0, true), (2, false), (0, true)] {
         c.say(candidate, 1, vote);

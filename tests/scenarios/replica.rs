@@ -211,9 +211,27 @@ fn a_read_is_served_after_what_was_committed_before_it_is_applied() {
     assert_eq!(reads(&group), 0, "nobody has confirmed yet");
     group.settle();
     assert_eq!(reads(&group), 1);
+}
+
+#[test]
+fn a_follower_serves_a_read_once_it_has_applied_what_its_leader_names() {
+    let (mut group, leader) = led_group(3);
     let follower = others(leader)[0];
-    let refused = group.ask(follower, Ask::Read);
-    assert_eq!(refused, Err(Refused::NotLeader { leader: Some(Slot::new(leader)) }));
+    group.cut_one_way(leader, follower);
+    submit(&mut group, leader, &[open(7), add(7, 1, 5)]);
+    group.ask(follower, Ask::Read).unwrap();
+    group.settle();
+    let reads = |group: &Group| told(group, follower, |o| matches!(o, Output::Readable { .. }));
+    assert_eq!((reads(&group), group.machine(follower).state().sum), (0, 0));
+    group.heal();
+    group.pass(Span::millis(60));
+    assert_eq!((reads(&group), group.machine(follower).state().sum), (1, 5));
+    group.crash(Slot::new(leader), 0);
+    group.pass(Span::millis(140));
+    group.ask(follower, Ask::Read).unwrap();
+    group.pass(Span::secs(2));
+    let outcomes = told(&group, follower, |o| matches!(o, Output::Following { .. }));
+    assert!(outcomes > 1 && reads(&group) == 1, "its leader is gone, and the read with it");
 }
 
 #[test]
@@ -496,7 +514,7 @@ fn heard(
 ) -> (Vec<Output>, Vec<Event>) {
     let mut member = group.machine(slot).clone();
     let mut out = Outputs::with_room(member.max_outputs());
-    let (from, header) = (Slot::new((slot + 1) % 3), Header { message, early: false });
+    let (from, header) = (Slot::new((slot + 1) % 3), Header { message, early: false, bare: false });
     let input = Input::Message { from, header, entries, chunk };
     member.step(group.now(), input, &mut out).unwrap();
     (out.outputs, out.events)
@@ -605,7 +623,7 @@ fn a_follower_whose_log_is_full_makes_room_for_the_next_leader() {
     let (term, count) = (quorate::id::Term::new(1), BOARD.entries as u32);
     let (prev, commit) = (EntryId::ZERO, Index::new(2));
     let message = raft::Message::Append { term, prev, entries: term, count, commit, round: 1 };
-    let (from, header) = (Slot::new(1), Header { message, early: false });
+    let (from, header) = (Slot::new(1), Header { message, early: false, bare: false });
     let input = Input::Message { from, header, entries: &entries, chunk: &[] };
     let told = step_vec(&mut replica, now, input).unwrap();
     let receipt = told.iter().rev().find_map(|output| match output {
@@ -619,4 +637,25 @@ fn a_follower_whose_log_is_full_makes_room_for_the_next_leader() {
     });
     step_vec(&mut replica, now, Input::Stored(snapshot.expect("it takes one"))).unwrap();
     assert_eq!(replica.raft().log().floor().index, commit);
+}
+
+#[test]
+fn a_stale_read_says_how_stale_it_is() {
+    let (mut group, leader) = led_group(3);
+    submit(&mut group, leader, &[open(7), add(7, 1, 5)]);
+    let follower = others(leader)[0];
+    let staleness =
+        |group: &Group, slot: u8| group.machine(slot).staleness(group.now_of(Slot::new(slot)));
+    group.pass(Span::millis(60));
+    let fresh = staleness(&group, follower);
+    assert_eq!((fresh.behind, fresh.as_of), (0, group.machine(follower).applied()));
+    assert!(fresh.unheard.is_some_and(|span| span <= Span::millis(30)), "{fresh:?}");
+    group.cut_one_way(leader, follower);
+    group.pass(Span::millis(100));
+    let stale = staleness(&group, follower);
+    assert!(stale.unheard.is_some_and(|span| span >= Span::millis(100)), "{stale:?}");
+    assert!(staleness(&group, leader).unheard.is_some_and(|span| span <= Span::millis(30)));
+    group.crash(Slot::new(leader), 0);
+    group.restart(follower);
+    assert_eq!(staleness(&group, follower).unheard, None, "it has heard nobody in this life");
 }

@@ -3,9 +3,9 @@
 
 use crate::sum::{Group, Sum, add, group, led_group, open, submit};
 use quorate::hlc::Stamp;
-use quorate::id::{EntryId, Index, Slot, Term};
+use quorate::id::{EntryId, Index, Members, Slot, Term};
 use quorate::limits::BOARD;
-use quorate::raft::{Message, Snapshot};
+use quorate::raft::{Configuration, Message, Snapshot};
 use quorate::replica::{Body, Config, Entry, Header, Input, Output, Replica};
 use quorate::time::{Instant, Now, Wall};
 use quorate_sim::raft::step_vec;
@@ -16,9 +16,14 @@ struct Alone(Replica<Sum>);
 
 impl Alone {
     fn new() -> Self {
+        Self::of(Members::first(3))
+    }
+
+    /// One in whose log these vote at first.
+    fn of(voters: Members) -> Self {
         let setup = group(3, 1).setup;
-        let config = Config { raft: setup.raft.config(Slot::new(0), 1), clock: setup.clock };
-        Self(Replica::new(config, setup.state).unwrap())
+        let raft = quorate::raft::Config { voters, ..setup.raft.config(Slot::new(0), 1) };
+        Self(Replica::new(Config { raft, clock: setup.clock }, setup.state).unwrap())
     }
 
     /// Takes a step, and says what it said of snapshots.
@@ -49,7 +54,7 @@ impl Alone {
     ) -> Vec<Snapshot> {
         let (term, offset, length) = (Term::new(term), offset as u32, chunk.len() as u32);
         let message = Message::Chunk { term, boundary, digest, size, offset, length, round: 0 };
-        let (from, header) = (Slot::new(from), Header { message, early: false });
+        let (from, header) = (Slot::new(from), Header { message, early: false, bare: false });
         let input = || Input::Message { from, header, entries: &[], chunk };
         [self.step(input()), self.step(input())].concat()
     }
@@ -61,7 +66,7 @@ impl Alone {
             (1..=count).map(|n| Entry { stamp: stamp(n), body: Body::Barrier }).collect();
         let (term, commit, count) = (Term::new(term), Index::new(commit), count as u32);
         let message = Message::Append { term, prev, entries: term, count, commit, round: 0 };
-        let (from, header) = (Slot::new(from), Header { message, early: false });
+        let (from, header) = (Slot::new(from), Header { message, early: false, bare: false });
         let stores = self.step(Input::Message { from, header, entries: &entries, chunk: &[] });
         stores.into_iter().for_each(|snapshot| drop(self.step(Input::Stored(snapshot))));
         self.0.raft().log().last().index == prev.index.plus(u64::from(count))
@@ -125,4 +130,27 @@ fn a_full_log_is_compacted_though_an_earlier_leader_began_to_send_a_snapshot() {
     assert!(!replica.is_told(leader, newest, 4, 10), "there is no room");
     assert_eq!(replica.0.raft().log().floor().index, Index::new(10), "it has made room");
     assert!(replica.is_told(leader, newest, 4, 10));
+}
+
+// It had not yet come to the entry that lets it in, and so said in its snapshot that nobody votes: from
+// that no log goes on, and it stopped for good.
+#[test]
+fn a_member_that_joins_compacts_nothing_before_it_knows_who_belongs_to_the_group() {
+    let mut replica = Alone::of(Members::NONE);
+    let count = BOARD.entries as u64 / 2;
+    assert!(replica.is_told((1, 1), EntryId::ZERO, count, count));
+    assert_eq!(replica.0.raft().stopped(), None);
+    assert_eq!(replica.0.applied().entry.index, Index::new(count));
+    assert_eq!(replica.0.raft().log().floor(), EntryId::ZERO);
+
+    let (prev, term, configuration) =
+        (replica.0.raft().log().last(), Term::new(1), Configuration::of(Members::first(3)));
+    let message = Message::Configure { term, prev, of: term, configuration, committed: true };
+    let (stamp, header) = (Stamp::at_millis(2_000), Header { message, early: false, bare: false });
+    let entries = &[Entry { stamp, body: Body::Change }];
+    let stores = replica.step(Input::Message { from: Slot::new(1), header, entries, chunk: &[] });
+    assert_eq!(stores.len(), 1, "now it does");
+    replica.step(Input::Stored(stores[0]));
+    assert_eq!(replica.0.raft().stopped(), None);
+    assert_eq!(replica.0.raft().log().floor(), stores[0].boundary);
 }

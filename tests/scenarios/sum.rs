@@ -22,6 +22,9 @@ pub(crate) struct Sum {
 /// The command that is due; it clears `due`.
 pub(crate) const DUE: u64 = 1_000_000;
 
+/// What a command begins with that says how much it weighs.
+const HEAVY: u64 = 1;
+
 impl StateMachine for Sum {
     type Command = u64;
     type Response = u64;
@@ -34,6 +37,10 @@ impl StateMachine for Sum {
         self.applied += 1;
         self.due = self.due.filter(|_| *command != DUE);
         self.sum
+    }
+
+    fn weight(command: &u64) -> u64 {
+        if command >> 60 == HEAVY { command >> 32 & 0xffff } else { 8 }
     }
 
     fn due(&self) -> Option<(Stamp, u64)> {
@@ -88,6 +95,11 @@ pub(crate) fn leader(group: &Group) -> u8 {
 /// A request to open a client's session.
 pub(crate) fn open(client: u64) -> Request<u64> {
     Request::Open { client: quorate::id::ClientId::new(client) }
+}
+
+/// A client's request to add a number that weighs so many bytes.
+pub(crate) fn heavy(client: u64, sequence: u64, bytes: u64) -> Request<u64> {
+    add(client, sequence, HEAVY << 60 | bytes << 32)
 }
 
 /// A client's request to add a number.

@@ -14,6 +14,12 @@ pub(crate) fn show(line: &str) -> Verdict {
     out.flush().map_err(unshown)
 }
 
+/// Writes a result that is made while it is written.
+pub(crate) fn write(result: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Verdict {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    result(&mut out).and_then(|()| out.flush()).map_err(unshown)
+}
+
 fn unshown(error: io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::Unheard,

@@ -224,9 +224,9 @@ impl<S: Service> Driver<S> {
                     io.disk(Task::Write { receipt, record: self.record_of(write), rebase });
                 }
                 Output::Send { to, header } => {
-                    let entries = self.replica.entries_of(&header).collect();
-                    let chunk = self.replica.chunk_of(&header);
-                    let message = Outgoing { header, entries, chunk };
+                    let entries = self.replica.entries_of(&header);
+                    let message =
+                        Outgoing { header, entries, chunk: self.replica.chunk_of(&header) };
                     // A message that is too large to be sent is as good as lost.
                     if let Ok(frame) = frame::encode(Kind::Member, self.group, &message) {
                         let frame = frame.into();
@@ -241,12 +241,15 @@ impl<S: Service> Driver<S> {
                 Output::Applied { index } => self.reply_up_to(index, io),
                 Output::Leading => io.leader(self.node(self.replica.raft().config().me)),
                 Output::Following { leader } => self.follow(leader, io),
+                // Nobody asks this host to hand leadership over.
+                Output::NotTransferred { .. } => {}
                 Output::Reading { read } => {
                     if let Some((connection, number, query)) = query.take() {
                         self.reading.push_back((read, connection, number, query));
                     }
                 }
                 Output::Readable { read } => self.read_up_to(read, io),
+                Output::Unreadable { read } => self.read_elsewhere(read, io),
             }
         }
     }
@@ -254,12 +257,8 @@ impl<S: Service> Driver<S> {
     /// The record of a write: it with its entries, or the whole image.
     fn record_of(&self, write: Write) -> Vec<u8> {
         let with_entries = |write: Write| -> (Write, Vec<&Entry<S::Command>>) {
-            match write {
-                Write::Append { first, last, .. } => {
-                    (write, self.replica.entries(first, last).collect())
-                }
-                _ => (write, Vec::new()),
-            }
+            let entries = write.entries().map(|(first, last)| self.replica.entries(first, last));
+            (write, entries.into_iter().flatten().collect())
         };
         let writes: Vec<_> = match write {
             Write::Rebase { .. } => self.replica.image().map(with_entries).collect(),
@@ -298,6 +297,15 @@ impl<S: Service> Driver<S> {
             let Some((_, connection, number, query)) = self.reading.pop_front() else { return };
             let answer = self.replica.state().answer(&query);
             self.reply(connection, number, ReplyBody::Answer(answer), io);
+        }
+    }
+
+    /// The leader does not answer this node: those who wait must ask another.
+    fn read_elsewhere(&mut self, read: Read, io: &mut impl Io) {
+        while self.reading.front().is_some_and(|(waits_for, ..)| *waits_for <= read) {
+            let Some((_, connection, number, _)) = self.reading.pop_front() else { return };
+            let body = self.refusal(Refused::NotLeader { leader: None });
+            self.reply(connection, number, body, io);
         }
     }
 

@@ -13,6 +13,7 @@
 //! Length, version, group and kind are checked before a byte of the body is awaited, so that a
 //! stranger's bytes cost nothing. How long a body may be depends on its kind: [`Kind::most`].
 
+use postcard::ser_flavors::Flavor;
 use quorate::id::GroupId;
 use quorate::limits;
 use serde::{Serialize, de::DeserializeOwned};
@@ -148,7 +149,24 @@ fn checksum(head: &[u8], body: &[u8]) -> u32 {
 /// # Errors
 /// [`Error::TooLarge`], or [`Error::Malformed`] for a value that has no form in bytes.
 pub fn encode<T: Serialize>(kind: Kind, group: GroupId, value: &T) -> Result<Vec<u8>, Error> {
-    let mut frame = postcard::to_extend(value, vec![0; HEAD]).map_err(|_| Error::Malformed)?;
+    let mut frame = Vec::new();
+    encode_into(kind, group, value, &mut frame)?;
+    Ok(frame)
+}
+
+/// Makes a frame in a buffer that is used again; what it held is gone.
+///
+/// # Errors
+/// As [`encode`], and what the buffer holds then means nothing.
+pub fn encode_into<T: Serialize>(
+    kind: Kind,
+    group: GroupId,
+    value: &T,
+    frame: &mut Vec<u8>,
+) -> Result<(), Error> {
+    frame.clear();
+    frame.resize(HEAD, 0);
+    postcard::serialize_with_flavor(value, Tail(frame)).map_err(|_| Error::Malformed)?;
     let length = frame.len().saturating_sub(HEAD);
     let short = u32::try_from(length).ok().filter(|_| length <= kind.most());
     let short = short.ok_or(Error::TooLarge { length })?;
@@ -161,7 +179,49 @@ pub fn encode<T: Serialize>(kind: Kind, group: GroupId, value: &T) -> Result<Vec
     if let Some(front) = frame.first_chunk_mut::<HEAD>() {
         *front = head;
     }
-    Ok(frame)
+    Ok(())
+}
+
+/// Where `postcard` puts a body: behind the bytes that are there.
+struct Tail<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Tail<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        match bytes {
+            // Most numbers are so short that to call for a copy would cost more than the copy.
+            [byte] => self.0.push(*byte),
+            _ => self.0.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// Checks a frame that is here whole, and hands out its body.
+///
+/// # Errors
+/// [`Error`]; nothing more from where it came should be read.
+pub fn body_of(frame: &[u8], expected: Kind, group: GroupId) -> Result<&[u8], Error> {
+    let (head, body) = frame.split_first_chunk::<HEAD>().ok_or(Error::Closed)?;
+    let (kind, length, _) = read_head(head, group)?;
+    if kind != expected {
+        return Err(Error::Malformed);
+    }
+    if body.len() != length {
+        return Err(Error::Closed);
+    }
+    check_body(head, body)?;
+    Ok(body)
 }
 
 /// Looks at the bytes before a body: what it is, its length and its checksum.
@@ -196,14 +256,16 @@ pub fn read_head(head: &[u8; HEAD], group: GroupId) -> Result<(Kind, usize, u32)
 /// # Errors
 /// [`Error::Checksum`] or [`Error::Malformed`].
 pub fn read_body<T: DeserializeOwned>(head: &[u8; HEAD], body: &[u8]) -> Result<T, Error> {
-    let sum = u32::from_le_bytes([head[16], head[17], head[18], head[19]]);
-    if checksum(&head[4..16], body) != sum {
-        return Err(Error::Checksum);
-    }
+    check_body(head, body)?;
     match postcard::take_from_bytes(body) {
         Ok((value, [])) => Ok(value),
         _ => Err(Error::Malformed),
     }
+}
+
+fn check_body(head: &[u8; HEAD], body: &[u8]) -> Result<(), Error> {
+    let sum = u32::from_le_bytes([head[16], head[17], head[18], head[19]]);
+    if checksum(&head[4..16], body) == sum { Ok(()) } else { Err(Error::Checksum) }
 }
 
 /// Reads a frame of the expected kind from a stream, into a buffer that is used again.

@@ -3,11 +3,15 @@
 //! Each connection begins with a [`Hello`] from the side that opened it and a [`Welcome`] in
 //! return. A member's hello pins who speaks for as long as the connection lasts.
 
+use crate::frame;
 use quorate::StateMachine;
 use quorate::id::{ClientId, NodeId};
 use quorate::raft::Write;
 use quorate::replica::{Entry, Header};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::{DeserializeOwned, DeserializeSeed, SeqAccess, Visitor};
+use serde::ser::{SerializeSeq, SerializeStruct, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
 
 /// A state machine that can be served: what travels has a form in bytes, and it answers queries.
 pub trait Service:
@@ -76,17 +80,93 @@ pub struct MemberMessage<C> {
     pub chunk: Vec<u8>,
 }
 
+impl<C: DeserializeOwned> MemberMessage<C> {
+    /// Reads a message from a frame's body into this one, whose buffers are used again.
+    ///
+    /// # Errors
+    /// [`frame::Error::Malformed`], and what this one then says means nothing.
+    pub fn read(&mut self, body: &[u8]) -> Result<(), frame::Error> {
+        self.read_parts(body).map_err(|_| frame::Error::Malformed)
+    }
+
+    fn read_parts(&mut self, body: &[u8]) -> postcard::Result<()> {
+        // A message has its parts' bytes, one after the other.
+        let mut bytes = postcard::Deserializer::from_bytes(body);
+        self.header = Header::deserialize(&mut bytes)?;
+        Refill(&mut self.entries).deserialize(&mut bytes)?;
+        let chunk = <&[u8]>::deserialize(&mut bytes)?;
+        self.chunk.clear();
+        self.chunk.extend_from_slice(chunk);
+        match bytes.finalize()? {
+            [] => Ok(()),
+            _ => Err(postcard::Error::DeserializeBadEncoding),
+        }
+    }
+}
+
+/// Reads a list into one that is there.
+struct Refill<'a, T>(&'a mut Vec<T>);
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Refill<'_, T> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Refill<'_, T> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<(), A::Error> {
+        self.0.clear();
+        while let Some(item) = from.next_element()? {
+            self.0.push(item);
+        }
+        Ok(())
+    }
+}
+
 /// The same on its way out, borrowed: it has the same bytes.
-#[derive(Debug, Serialize)]
-#[serde(bound = "C: Serialize")]
-pub struct Outgoing<'a, C> {
+#[derive(Clone, Debug)]
+pub struct Outgoing<'a, E> {
     /// What it says.
     pub header: Header,
     /// The entries that travel with it.
-    pub entries: Vec<&'a Entry<C>>,
+    pub entries: E,
     /// The part of a snapshot that travels with it.
-    #[serde(with = "bytes")]
     pub chunk: &'a [u8],
+}
+
+impl<E: Iterator<Item: Serialize> + Clone> Serialize for Outgoing<'_, E> {
+    fn serialize<T: Serializer>(&self, to: T) -> Result<T::Ok, T::Error> {
+        let mut message = to.serialize_struct("MemberMessage", 3)?;
+        message.serialize_field("header", &self.header)?;
+        message.serialize_field("entries", &Travelling(&self.entries))?;
+        message.serialize_field("chunk", &Chunk(self.chunk))?;
+        message.end()
+    }
+}
+
+/// The entries that travel with a message.
+struct Travelling<'a, E>(&'a E);
+
+impl<E: Iterator<Item: Serialize> + Clone> Serialize for Travelling<'_, E> {
+    fn serialize<T: Serializer>(&self, to: T) -> Result<T::Ok, T::Error> {
+        let mut list = to.serialize_seq(Some(self.0.clone().count()))?;
+        self.0.clone().try_for_each(|entry| list.serialize_element(&entry))?;
+        list.end()
+    }
+}
+
+/// A part of a snapshot.
+struct Chunk<'a>(&'a [u8]);
+
+impl Serialize for Chunk<'_> {
+    fn serialize<T: Serializer>(&self, to: T) -> Result<T::Ok, T::Error> {
+        to.serialize_bytes(self.0)
+    }
 }
 
 /// A write with its entries: what a log record is made of.
@@ -248,12 +328,21 @@ mod tests {
         for (message, entries, chunk) in
             [(append, entries(), &[][..]), (chunk, Vec::new(), &bytes[..])]
         {
-            let header = Header { message, early: true };
-            let out = Outgoing { header, entries: entries.iter().collect(), chunk };
+            let header = Header { message, early: true, bare: false };
+            let out = Outgoing { header, entries: entries.iter(), chunk };
             let out = postcard::to_stdvec(&out).unwrap();
             let sent: MemberMessage<String> = postcard::from_bytes(&out).unwrap();
             assert_eq!((sent.header, &sent.entries, &sent.chunk[..]), (header, &entries, chunk));
             assert_eq!(postcard::to_stdvec(&sent).unwrap(), out);
+            let mut again = MemberMessage { header, entries: entries.clone(), chunk: vec![1] };
+            again.read(&out).unwrap();
+            assert_eq!((again.header, again.entries, &again.chunk[..]), (header, entries, chunk));
+            let mut cut =
+                MemberMessage { header, entries: Vec::<Entry<String>>::new(), chunk: vec![] };
+            let mut long = out.clone();
+            long.push(0);
+            assert!((0..out.len()).all(|length| cut.read(&out[..length]).is_err()));
+            assert!(cut.read(&long).is_err());
         }
     }
 

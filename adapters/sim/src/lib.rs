@@ -13,6 +13,8 @@ pub mod picture;
 pub mod raft;
 pub mod replica;
 #[cfg(feature = "swarm")]
+pub mod script;
+#[cfg(feature = "swarm")]
 pub mod swarm;
 #[cfg(feature = "swarm")]
 pub mod trace;

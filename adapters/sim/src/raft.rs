@@ -3,7 +3,9 @@
 use crate::cluster::{Cluster, Disk, Effect, Stimulus, Subject};
 use quorate::id::{EntryId, Index, Members, Slot, Term};
 use quorate::limits::Limits;
-use quorate::raft::{Config, Input, Message, Output, Raft, Receipt, Snapshot, Write};
+use quorate::raft::{
+    Base, Config, Configuration, Input, Message, Output, Raft, Receipt, Snapshot, Write,
+};
 use quorate::time::{Instant, Now, Span};
 use quorate::{Event, Machine, Refused};
 use std::fmt::{self, Display};
@@ -17,6 +19,12 @@ pub struct Setup {
     pub election_timeout: Span,
     /// How often a leader is heard.
     pub heartbeat: Span,
+    /// How far clocks drift apart, in parts of a million, if they are trusted.
+    pub clock_drift: Option<u32>,
+    /// How many entries a new voter may lack.
+    pub promotion_lag: Option<u32>,
+    /// Whether an idle group falls silent.
+    pub rests: bool,
     /// Bounds.
     pub limits: Limits,
     /// Seeds the members' generators.
@@ -30,6 +38,9 @@ impl Setup {
             voters: Members::first(usize::from(count)),
             election_timeout: Span::millis(150),
             heartbeat: Span::millis(30),
+            clock_drift: None,
+            promotion_lag: None,
+            rests: false,
             limits: quorate::limits::BOARD,
             seed: 1,
         }
@@ -44,6 +55,9 @@ impl Setup {
             seed: self.seed ^ (u64::from(me.number()) << 32) ^ life,
             election_timeout: self.election_timeout,
             heartbeat: self.heartbeat,
+            clock_drift: self.clock_drift,
+            promotion_lag: self.promotion_lag,
+            rests: self.rests,
             limits: self.limits,
         }
     }
@@ -66,8 +80,10 @@ impl Subject for Raft {
     type Told = Output;
 
     fn boot(setup: &Setup, me: Slot, life: u64, disk: &Disk<Self>) -> Self {
-        let snapshot = disk.snapshot.as_ref().map(|(snapshot, _)| *snapshot);
-        let mut raft = Self::recover(setup.config(me, life), snapshot).expect("a sound setup");
+        let configuration = Configuration::of(setup.voters);
+        let base =
+            disk.snapshot.as_ref().map(|(snapshot, _)| Base { snapshot: *snapshot, configuration });
+        let mut raft = Self::recover(setup.config(me, life), base).expect("a sound setup");
         disk.records.iter().flat_map(|record| &record.0).for_each(|write| raft.replay(write));
         raft
     }
@@ -83,7 +99,11 @@ impl Subject for Raft {
             Stimulus::Packet(from, Packet(message)) => Input::Message { from, message },
             Stimulus::Persisted(receipt) => Input::Persisted(receipt),
             Stimulus::PersistFailed => Input::PersistFailed,
-            Stimulus::Stored(snapshot) => Input::Stored(snapshot),
+            Stimulus::Stored(snapshot) => {
+                // Who tells stories of snapshots here does not change the configuration.
+                let configuration = *self.log().configuration_at(snapshot.boundary.index);
+                Input::Stored(Base { snapshot, configuration })
+            }
             Stimulus::Ask(input) => input,
         };
         let outputs = step_vec(self, now, input)?;
@@ -307,13 +327,21 @@ impl Display for Packet {
             Message::PreVoteReply { term, proposed, granted } => {
                 write!(f, "t{term} {} in t{proposed}", if granted { "would" } else { "would not" })
             }
-            Message::Vote { term, last } => write!(f, "t{term} vote! last {last}"),
+            Message::Vote { term, last, asked_to } => {
+                let why = if asked_to { " as the leader asks" } else { "" };
+                write!(f, "t{term} vote{why}! last {last}")
+            }
+            Message::Campaign { term, last } => write!(f, "t{term} campaign! last {last}"),
             Message::VoteReply { term, granted } => {
                 write!(f, "t{term} {}", if granted { "voted" } else { "not voted" })
             }
             Message::Append { term, prev, entries, count, commit, round } => {
                 write!(f, "t{term} append {count} of t{entries} after {prev}")?;
                 write!(f, ", commit {commit}, round {round}")
+            }
+            Message::Configure { term, prev, of, configuration, committed } => {
+                let news = if committed { ", committed" } else { "" };
+                write!(f, "t{term} configure {configuration} of t{of} after {prev}{news}")
             }
             Message::Matched { term, matched, round } => {
                 write!(f, "t{term} matched {matched}, round {round}")
@@ -329,6 +357,11 @@ impl Display for Packet {
                 write!(f, "t{term} received {received}, round {round}")
             }
             Message::Stale { term } => write!(f, "t{term} is now"),
+            Message::ReadIndex { term, number, .. } => write!(f, "t{term} read {number}?"),
+            Message::ReadIndexReply { term, number, index, .. } => {
+                write!(f, "t{term} read {number} at {index}")
+            }
+            Message::Rest { term, last } => write!(f, "t{term} rest at {last}"),
         }
     }
 }
@@ -341,7 +374,8 @@ impl Display for Record {
                 Write::Ballot { term, vote: Some(vote) } => write!(f, "ballot t{term} for n{vote}"),
                 Write::Ballot { term, vote: None } => write!(f, "ballot t{term}"),
                 Write::Append { term, first, last } => write!(f, "t{term} {first}..={last}"),
-                Write::Rebase { snapshot, .. } => write!(f, "rebase on {}", snapshot.boundary),
+                Write::Configure { entry, configuration } => write!(f, "{entry} {configuration}"),
+                Write::Rebase { base, .. } => write!(f, "rebase on {}", base.snapshot.boundary),
             }?;
         }
         Ok(())

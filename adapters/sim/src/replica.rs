@@ -101,11 +101,9 @@ impl<S: StateMachine + Clone + Debug> Encode for Replica<S> {
     fn encode(&self, output: Output) -> Effect<Self> {
         match output {
             Output::Persist { receipt, write } => {
-                let entries_of = |write: Write| match write {
-                    Write::Append { first, last, .. } => {
-                        (write, self.entries(first, last).cloned().collect())
-                    }
-                    _ => (write, Vec::new()),
+                let entries_of = |write: Write| {
+                    let entries = write.entries().map(|(first, last)| self.entries(first, last));
+                    (write, entries.into_iter().flatten().cloned().collect())
                 };
                 let rebase = matches!(write, Write::Rebase { .. });
                 let writes = if rebase { self.image().collect() } else { vec![write] };

@@ -5,7 +5,9 @@ mod history;
 mod planted;
 mod replay;
 mod run;
+mod script;
 
+use crate::verdict::conclude;
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -21,6 +23,8 @@ pub(crate) enum Sim {
     CheckHistory(history::CheckHistory),
     /// Run a recorded node again, bit for bit.
     Replay(replay::Replay),
+    /// Drive a Raft group by hand, a command a line.
+    Script(script::Script),
 }
 
 /// Runs a command of the simulator. Its last line is the verdict.
@@ -31,5 +35,6 @@ pub(crate) fn run(command: Sim) -> ExitCode {
         Sim::Explore(explore) => explore.run(),
         Sim::CheckHistory(check) => check.run(),
         Sim::Replay(replay) => replay.run(),
+        Sim::Script(script) => conclude(script.run()),
     }
 }

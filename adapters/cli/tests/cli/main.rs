@@ -8,6 +8,7 @@ mod leases;
 mod planted;
 mod program;
 mod recordings;
+mod scripts;
 mod simulations;
 mod strangers;
 mod wrong_input;

@@ -40,14 +40,14 @@ pub use witness::Sum;
 use quorate::hlc;
 use quorate::id::{Members, Slot};
 use quorate::limits::Limits;
-use quorate::raft::{self, Snapshot, Write};
+use quorate::raft::{self, Configuration, Snapshot, Write};
 use quorate::replica::{self, Entry, Header, Request};
 use quorate::time::{Instant, Now, Span, Wall};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// What a recording begins with; the last byte is the version of the format.
-pub const MAGIC: [u8; 8] = *b"QUORREC1";
+pub const MAGIC: [u8; 8] = *b"QUORREC2";
 
 /// What a node was when its recording began.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -101,6 +101,9 @@ enum Input<'a, C: Clone> {
     PersistFailed,
     Stored(Snapshot),
     StepDown,
+    Reconfigure(Configuration),
+    Transfer(Slot),
+    Suspect(Slot),
 }
 
 /// How time went on from one step to the next; wraps, so that no time is lost.
@@ -161,6 +164,9 @@ struct RaftForm {
     seed: u64,
     election_timeout: Span,
     heartbeat: Span,
+    clock_drift: Option<u32>,
+    promotion_lag: Option<u32>,
+    rests: bool,
     #[serde(with = "LimitsForm")]
     limits: Limits,
 }
@@ -177,9 +183,13 @@ struct ClockForm {
 struct LimitsForm {
     members: usize,
     runs: usize,
+    configurations: usize,
     entries: usize,
     batch: usize,
     window: usize,
+    batch_bytes: u32,
+    window_bytes: u32,
+    uncommitted_bytes: u32,
     sessions: usize,
     snapshot: usize,
     chunk: usize,

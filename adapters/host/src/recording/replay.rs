@@ -5,7 +5,7 @@ use super::witness::{Sum, Witness};
 use super::{Chronicle, Head, Input as Form, Record};
 use crate::protocol::Service;
 use quorate::id::Slot;
-use quorate::raft::Snapshot;
+use quorate::raft::{Configuration, Snapshot};
 use quorate::replica::{Entry, Header, Input, Output, Replica, Request};
 use quorate::time::Now;
 use quorate::{Machine, Refused};
@@ -38,6 +38,9 @@ pub enum Given<C> {
     PersistFailed,
     Stored(Snapshot),
     StepDown,
+    Reconfigure(Configuration),
+    Transfer(Slot),
+    Suspect(Slot),
 }
 
 /// A step that was taken again.
@@ -189,7 +192,10 @@ impl<S: Service, R: Read> Replay<S, R> {
             Given::Persisted { write } => Input::Persisted(self.witness.receipt_of(*write)?),
             Given::PersistFailed => Input::PersistFailed,
             Given::Stored(snapshot) => Input::Stored(*snapshot),
+            Given::Suspect(slot) => Input::Suspect(*slot),
             Given::StepDown => Input::StepDown,
+            Given::Reconfigure(to) => Input::Reconfigure(*to),
+            Given::Transfer(to) => Input::Transfer(*to),
         })
     }
 }
@@ -262,6 +268,9 @@ fn given<C: Clone>(form: Form<'_, C>) -> Given<C> {
         Form::Persisted(write) => Given::Persisted { write },
         Form::PersistFailed => Given::PersistFailed,
         Form::Stored(snapshot) => Given::Stored(snapshot),
+        Form::Suspect(slot) => Given::Suspect(slot),
         Form::StepDown => Given::StepDown,
+        Form::Reconfigure(to) => Given::Reconfigure(to),
+        Form::Transfer(to) => Given::Transfer(to),
     }
 }

@@ -82,15 +82,17 @@ impl Witness {
             }
             Output::Leading => self.put(&5_u8),
             Output::Following { leader } => self.put(&(6_u8, leader)),
-            Output::Reading { read } => self.put(&(7_u8, read.term, read.round)),
-            Output::Readable { read } => self.put(&(8_u8, read.term, read.round)),
+            Output::Reading { read } => self.put(&(7_u8, read.term, read.round, read.number)),
+            Output::Readable { read } => self.put(&(8_u8, read.term, read.round, read.number)),
+            Output::Unreadable { read } => self.put(&(10_u8, read.term, read.round, read.number)),
+            Output::NotTransferred { to } => self.put(&(9_u8, to)),
         }
     }
 
     fn see_write<S: Service>(&mut self, write: &Write, replica: &Replica<S>) {
         self.put(write);
-        if let Write::Append { first, last, .. } = write {
-            replica.entries(*first, *last).for_each(|entry| self.put(entry));
+        if let Some((first, last)) = write.entries() {
+            replica.entries(first, last).for_each(|entry| self.put(entry));
         }
     }
 
@@ -154,7 +156,10 @@ impl Witness {
             Input::Persisted(receipt) => Form::Persisted(self.number_of(receipt)?),
             Input::PersistFailed => Form::PersistFailed,
             Input::Stored(snapshot) => Form::Stored(snapshot),
+            Input::Suspect(slot) => Form::Suspect(slot),
             Input::StepDown => Form::StepDown,
+            Input::Reconfigure(to) => Form::Reconfigure(to),
+            Input::Transfer(to) => Form::Transfer(to),
         })
     }
 }

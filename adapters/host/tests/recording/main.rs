@@ -46,7 +46,7 @@ fn records(bytes: &[u8]) -> Vec<(usize, Vec<u8>)> {
 
 /// A recording with these contents, soundly framed.
 fn framed(contents: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
-    let mut bytes = b"QUORREC1".to_vec();
+    let mut bytes = b"QUORREC2".to_vec();
     for content in contents {
         let length = u32::try_from(content.len()).unwrap().to_le_bytes();
         let check = crc32c::crc32c(&length);

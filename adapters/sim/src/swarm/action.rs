@@ -1,6 +1,7 @@
 //! One thing that happens in a run. A run is nothing but a list of these: whoever has the list has
 //! the run, and may leave some out.
 
+use super::edit::Edit;
 use super::process::Call;
 use super::store::{Kept, Trouble};
 use std::fmt;
@@ -36,8 +37,14 @@ pub enum Act {
     Propose(u8, u8),
     /// A member's host asks when it may be read.
     Read(u8),
+    /// A member's host doubts that another lives.
+    Suspect(u8, u8),
     /// A member is asked to step down.
     StepDown(u8),
+    /// A member is asked to hand leadership over to another.
+    Transfer(u8, u8),
+    /// A member is asked to change the configuration.
+    Change(u8, Edit),
     /// A member's host notes what is durable.
     Mark(u8),
     /// A client does something.

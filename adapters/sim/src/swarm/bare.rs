@@ -5,10 +5,10 @@ use super::hash::fold;
 use super::hosted::{Answer, Hosted, Input, Said, Setup, Work};
 use super::vault::{Command, Found, Query};
 use quorate::client::{Reply, What};
-use quorate::codec::digest;
+use quorate::codec::{Codec, NoRoom, Sink, digest};
 use quorate::hlc::Stamp;
 use quorate::id::{ClientId, EntryId, Index, Slot};
-use quorate::raft::{self, Message, Raft, Read, Snapshot, Write};
+use quorate::raft::{self, Base, Configuration, Message, Raft, Read, Snapshot, Write};
 use quorate::replica::{Entry, Header, Output};
 use quorate::time::{Instant, Now};
 use quorate::{Event, Machine, Outbox, Refused};
@@ -43,6 +43,8 @@ impl Bare {
     fn snapshot_bytes(&self) -> Vec<u8> {
         let mut bytes = self.state.to_le_bytes().to_vec();
         bytes.extend(self.applied.term.number().to_le_bytes());
+        let configuration = self.raft.log().configuration_at(self.applied.index);
+        let _ = configuration.encode(&mut Bytes(&mut bytes));
         bytes.extend((0..PADDING).map(|n| n as u8));
         bytes
     }
@@ -77,20 +79,25 @@ impl Bare {
         for output in told.outputs {
             match output {
                 raft::Output::Persist { receipt, write } => {
-                    if let Write::Append { first, last, .. } = write {
+                    if let Some((first, last)) = write.entries() {
                         self.bind(first, last, source);
                     }
                     said.push(Output::Persist { receipt, write });
                 }
                 raft::Output::Send { to, message } => {
-                    said.push(Output::Send { to, header: Header { message, early: false } });
+                    said.push(Output::Send {
+                        to,
+                        header: Header { message, early: false, bare: false },
+                    });
                 }
                 raft::Output::Committed { index } => self.committed = index,
                 raft::Output::Leading { .. } => said.push(Output::Leading),
+                raft::Output::NotTransferred { to } => said.push(Output::NotTransferred { to }),
                 raft::Output::Following { leader, .. } => {
                     self.confirmed.clear();
                     said.push(Output::Following { leader });
                 }
+                raft::Output::Unreadable { read } => said.push(Output::Unreadable { read }),
                 raft::Output::Reading { read } => said.push(Output::Reading { read }),
                 raft::Output::Readable { read, index } => self.confirmed.push_back((read, index)),
                 raft::Output::SnapshotReceived { snapshot } => self.received = Some(snapshot),
@@ -174,6 +181,9 @@ impl Bare {
         let limits = self.raft.config().limits;
         let is_motley = runs.len() >= limits.runs / 2
             && runs.first().is_some_and(|run| run.last <= self.applied.index);
+        let changes = self.raft.log().configurations().skip(1);
+        let is_changed = changes.clone().count() >= limits.configurations / 2
+            && changes.clone().any(|change| change.at <= self.applied.index);
         let is_full = self.window.len() + limits.runs > limits.entries && held > 0;
         // One that a leader began to send, and that the log has overtaken, will not be finished.
         let applied = self.applied.index;
@@ -181,10 +191,13 @@ impl Bare {
             bytes.len() < next.size as usize && next.boundary.index <= applied
         });
         let is_crowded = self.window.len() >= limits.entries - limits.entries / 4;
-        if self.raft.is_sending() && !is_crowded {
+        // A member that joins does not know yet who belongs to the group where its log ends.
+        let knows = !self.raft.log().configuration_at(applied).voters().is_empty();
+        if !knows || self.raft.is_sending() && !is_crowded {
             return;
         }
-        if (held >= limits.entries / 2 || is_motley || is_full) && self.next.is_none() {
+        if (held >= limits.entries / 2 || is_motley || is_changed || is_full) && self.next.is_none()
+        {
             let bytes = self.snapshot_bytes();
             let (size, digest) = (bytes.len() as u32, digest(&bytes));
             let snapshot = Snapshot { boundary: self.applied, size, digest };
@@ -198,7 +211,7 @@ impl Bare {
             *next == snapshot && bytes.len() == snapshot.size as usize
         };
         let Some(held) = self.next.take_if(is_meant) else { return Ok(()) };
-        self.below(now, raft::Input::Stored(snapshot), None, said)?;
+        self.below(now, raft::Input::Stored(base_of(snapshot, &held.1)), None, said)?;
         if self.raft.log().floor() == snapshot.boundary {
             if self.applied.index < snapshot.boundary.index {
                 self.restore(snapshot, &held.1);
@@ -207,6 +220,22 @@ impl Bare {
             }
             self.held = Some(held);
         }
+        Ok(())
+    }
+}
+
+/// What a log goes on from after a snapshot: its bytes tell the configuration behind the state.
+fn base_of(snapshot: Snapshot, bytes: &[u8]) -> Base {
+    let configuration = bytes.get(16..).and_then(|mut rest| Configuration::decode(&mut rest).ok());
+    Base { snapshot, configuration: configuration.unwrap_or_default() }
+}
+
+/// A vector that the core writes into.
+struct Bytes<'a>(&'a mut Vec<u8>);
+
+impl Sink for Bytes<'_> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), NoRoom> {
+        self.0.extend_from_slice(bytes);
         Ok(())
     }
 }
@@ -245,8 +274,8 @@ impl Hosted for Bare {
         snapshot: Option<(Snapshot, &[u8])>,
         writes: &[(Write, Vec<u64>)],
     ) -> Result<Self, String> {
-        let name = snapshot.map(|(snapshot, _)| snapshot);
-        let raft = Raft::recover(setup.raft(me, life), name).map_err(|error| error.to_string())?;
+        let base = snapshot.map(|(snapshot, bytes)| base_of(snapshot, bytes));
+        let raft = Raft::recover(setup.raft(me, life), base).map_err(|error| error.to_string())?;
         let floor = raft.log().floor().index;
         let mut bare = Self {
             raft,
@@ -266,23 +295,20 @@ impl Hosted for Bare {
         }
         for (write, payloads) in writes {
             bare.raft.replay(write);
-            match *write {
-                Write::Ballot { .. } => {}
-                Write::Rebase { snapshot, .. } => {
-                    if snapshot.boundary.index > bare.applied.index {
-                        return Err("the snapshot of the log is missing".into());
-                    }
-                    bare.window.clear();
+            if let Write::Rebase { base, .. } = write {
+                if base.snapshot.boundary.index > bare.applied.index {
+                    return Err("the snapshot of the log is missing".into());
                 }
-                Write::Append { first, last, .. } => {
-                    let log = bare.raft.log();
-                    bare.window.truncate(first.previous().above(bare.floor) as usize);
-                    for (place, payload) in payloads.iter().enumerate() {
-                        let index = first.plus(place as u64);
-                        let is_next = index == bare.floor.plus(bare.window.len() as u64).next();
-                        if is_next && index <= last && log.term_at(index).is_some() {
-                            bare.window.push_back(*payload);
-                        }
+                bare.window.clear();
+            }
+            if let Some((first, last)) = write.entries() {
+                let log = bare.raft.log();
+                bare.window.truncate(first.previous().above(bare.floor) as usize);
+                for (place, payload) in payloads.iter().enumerate() {
+                    let index = first.plus(place as u64);
+                    let is_next = index == bare.floor.plus(bare.window.len() as u64).next();
+                    if is_next && index <= last && log.term_at(index).is_some() {
+                        bare.window.push_back(*payload);
                     }
                 }
             }
@@ -303,7 +329,10 @@ impl Hosted for Bare {
                     Message::Append { prev, count, .. } if count as usize == entries.len() => {
                         Some((prev.index.next(), entries))
                     }
-                    Message::Append { .. } => return Ok(()),
+                    Message::Configure { prev, .. } if entries.len() == 1 => {
+                        Some((prev.index.next(), entries))
+                    }
+                    Message::Append { .. } | Message::Configure { .. } => return Ok(()),
                     _ => None,
                 };
                 let before = self.raft.incoming();
@@ -323,7 +352,10 @@ impl Hosted for Bare {
             }
             Input::PersistFailed => self.below(now, raft::Input::PersistFailed, None, said)?,
             Input::Stored(snapshot) => self.stored(now, snapshot, said)?,
+            Input::Suspect(slot) => self.below(now, raft::Input::Suspect(slot), None, said)?,
             Input::StepDown => self.below(now, raft::Input::StepDown, None, said)?,
+            Input::Transfer(to) => self.below(now, raft::Input::Transfer(to), None, said)?,
+            Input::Reconfigure(to) => self.below(now, raft::Input::Reconfigure(to), None, said)?,
         }
         self.settle(said);
         Ok(())
@@ -349,6 +381,7 @@ impl Hosted for Bare {
             Message::Append { prev, count, .. } => {
                 self.entries(prev.index.next(), prev.index.plus(u64::from(count)))
             }
+            Message::Configure { prev, .. } => self.entries(prev.index.next(), prev.index.next()),
             _ => Vec::new(),
         }
     }

@@ -49,10 +49,13 @@ enum Fault {
     Civil,
     Monotonic,
     StepDown,
+    Transfer,
+    Churn,
+    Doubt,
     Tick,
 }
 
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 18] = [
     (|o| o.crash, Fault::Crash),
     (|o| o.outage, Fault::Outage),
     (|o| o.partition, Fault::Partition),
@@ -67,6 +70,9 @@ const KINDS: [Kind; 15] = [
     (|o| o.civil, Fault::Civil),
     (|o| o.monotonic, Fault::Monotonic),
     (|o| o.step_down, Fault::StepDown),
+    (|o| o.transfer, Fault::Transfer),
+    (|o| o.churn, Fault::Churn),
+    (|o| o.doubt, Fault::Doubt),
     (|o| o.tick, Fault::Tick),
 ];
 
@@ -126,6 +132,13 @@ impl<H: Hosted> Schedule<H> {
             Fault::Monotonic => self.set_monotonic()?,
             Fault::StepDown if self.asleep[slot] > self.now => {}
             Fault::StepDown => self.act(Act::StepDown(lane), None, lane)?,
+            Fault::Transfer => self.transfer()?,
+            Fault::Churn => self.change()?,
+            Fault::Doubt if self.asleep[slot] > self.now => {}
+            Fault::Doubt => {
+                let other = self.pick(members) as u8;
+                self.doubt(lane, other)?;
+            }
             Fault::Tick => {
                 let lane = self.pick(self.lanes());
                 if self.asleep[lane] <= self.now {
@@ -134,6 +147,14 @@ impl<H: Hosted> Schedule<H> {
             }
         }
         Ok(())
+    }
+
+    /// A member's host doubts that its leader lives; if it has none, another.
+    pub(super) fn doubt(&mut self, lane: u8, other: u8) -> Verdict {
+        let machine = self.world.members[usize::from(lane)].machine.as_ref();
+        let leader = machine.and_then(|machine| machine.raft().leader());
+        let of = leader.map_or(other, |leader| leader.number());
+        self.act(Act::Suspect(lane, of), None, lane)
     }
 
     fn crash(&mut self, slot: u8) -> Verdict {
@@ -151,9 +172,7 @@ impl<H: Hosted> Schedule<H> {
         if amnesia > 0 && chance < amnesia {
             return self.act(Act::Forget(slot), None, slot);
         }
-        let members = self.world.members.len();
-        let lost = self.world.members.iter().filter(|member| member.is_lost).count();
-        if 2 * (lost + 1) >= members && doom == 0 {
+        if doom == 0 && !self.world.can_spare(slot) {
             return Ok(()); // Only a minority may be destroyed.
         }
         if chance < rot {
@@ -376,8 +395,9 @@ impl<H: Hosted> Schedule<H> {
         let lane = self.pick(self.lanes());
         let is_member = lane < self.world.members.len();
         let rate = match self.rng.below(4) {
-            0 if is_member => 0,
-            1 if is_member => 500_000 + self.rng.below(1_000_000),
+            // A leader that reads by lease counts on clocks that run, and drift little.
+            0 if is_member && self.options.drift == 0 => 0,
+            1 if is_member && self.options.drift == 0 => 500_000 + self.rng.below(1_000_000),
             _ => 999_100 + self.rng.below(3_000),
         };
         self.act(Act::Rate(lane as u8, rate), None, lane as u8)?;

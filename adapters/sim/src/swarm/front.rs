@@ -32,6 +32,9 @@ impl<H: Hosted> World<H> {
 
     pub(super) fn answer_reads(&mut self, me: usize, read: Read) -> Verdict {
         self.marks.hit(Mark::ReadServed);
+        if read.round == 0 {
+            self.marks.hit(Mark::ReadAtFollower);
+        }
         while let Some((_, asked, work)) =
             next_if(&mut self.members[me].reading, |(name, ..)| *name <= read)
         {
@@ -47,6 +50,16 @@ impl<H: Hosted> World<H> {
             }
         }
         Ok(())
+    }
+
+    /// The leader has not answered.
+    pub(super) fn answer_no_reads(&mut self, me: usize, read: Read) {
+        self.marks.hit(Mark::ReadInVain);
+        while let Some((_, asked, _)) =
+            next_if(&mut self.members[me].reading, |(name, ..)| *name <= read)
+        {
+            self.reply(asked, Reply::NotLeader { leader: None });
+        }
     }
 
     pub(super) fn answer_nobody_knows(&mut self, me: usize) {

@@ -10,7 +10,8 @@ use super::oracle::{Change, Glance, Verdict, Violation, ensure};
 use super::store::{Done, Kept, Task, Trouble};
 use super::world::{Asked, Content, Effect, World, member_machine};
 use crate::trace::What as Shape;
-use quorate::raft::Write;
+use quorate::event::SteppedDown;
+use quorate::raft::{Message, Write};
 use quorate::replica::Output;
 use quorate::rng::Rng;
 use quorate::{Event, Refused};
@@ -30,7 +31,7 @@ impl<H: Hosted> World<H> {
         let member = &mut self.members[me];
         let Some(machine) = &mut member.machine else { return Ok(Err(Refused::Stopped)) };
         let now = member.clocks.show(self.now);
-        let before = Glance::at(machine);
+        let (before, configured) = (Glance::at(machine), *machine.raft().log().configured());
         self.said.most = machine.max_outputs();
         let result = machine.step(now, input, &mut self.said);
         self.counts.events += 1;
@@ -52,12 +53,16 @@ impl<H: Hosted> World<H> {
         if !self.said.events.is_empty() {
             self.hear_events(slot);
         }
+        self.see_change(slot, &configured);
         let machine = member_machine(&self.members, me);
         if self.said.outputs.is_empty() && Glance::at(machine) == before {
             return Ok(result);
         }
         let outputs = &self.said.outputs;
         self.books.stepped(me, before, machine, now, outputs, &mut self.changes)?;
+        if Glance::at(machine).log() != before.log() {
+            self.books.goes_by_the_newest(me, machine)?;
+        }
         if self.books.last_committed() > self.reference.at() {
             let committed = self.books.committed_after(self.reference.at());
             self.counts.commits += committed.len() as u64;
@@ -66,6 +71,11 @@ impl<H: Hosted> World<H> {
             }
             self.reference.advance::<H>(committed)?;
             self.agreed_on_time(committed.len())?;
+        }
+        if self.has_retired {
+            self.has_retired = false;
+            let commit = member_machine(&self.members, me).raft().commit();
+            self.books.retired(me, commit)?;
         }
         self.encode(slot, before, asked)?;
         self.perform(action, slot);
@@ -89,8 +99,15 @@ impl<H: Hosted> World<H> {
     pub(super) fn hear_events(&mut self, slot: u8) {
         for event in std::mem::take(&mut self.said.events) {
             self.marks.event(&event);
-            if let Event::Elected { .. } = event {
-                self.counts.elections += 1;
+            match event {
+                Event::Elected { barrier } => {
+                    self.counts.elections += 1;
+                    if self.successor == Some((usize::from(slot), barrier.term)) {
+                        self.marks.hit(Mark::TransferDone);
+                    }
+                }
+                Event::SteppedDown { why: SteppedDown::Removed, .. } => self.has_retired = true,
+                _ => {}
             }
             if self.trace.is_some() {
                 let shape = match event {
@@ -116,9 +133,10 @@ impl<H: Hosted> World<H> {
             match *output {
                 Output::Persist { receipt, write } => {
                     let rebase = matches!(write, Write::Rebase { .. });
-                    let with = |write: Write| match write {
-                        Write::Append { first, last, .. } => (write, machine.entries(first, last)),
-                        _ => (write, Vec::new()),
+                    let with = |write: Write| {
+                        let entries =
+                            write.entries().map(|(first, last)| machine.entries(first, last));
+                        (write, entries.unwrap_or_default())
                     };
                     let writes: Vec<_> = if rebase {
                         machine.image().into_iter().map(with).collect()
@@ -141,6 +159,15 @@ impl<H: Hosted> World<H> {
                 }
                 Output::Send { to, header } => {
                     self.marks.message(&header.message);
+                    match header.message {
+                        Message::PreVote { .. } if self.books.is_stranger(me) => {
+                            self.marks.hit(Mark::StrangerAsks);
+                        }
+                        Message::Vote { term, asked_to: true, .. } => {
+                            self.successor = Some((me, term));
+                        }
+                        _ => {}
+                    }
                     let entries = machine.entries_of(&header);
                     let chunk = machine.chunk_of(&header).to_vec();
                     let content = Rc::new(Content::Member(header, entries, chunk));
@@ -164,6 +191,9 @@ impl<H: Hosted> World<H> {
                     if raft.log().term_at(raft.commit()) != Some(raft.term()) {
                         self.marks.hit(Mark::ReadWaited);
                     }
+                    if read.number > 0 && read.round > 0 {
+                        self.marks.hit(Mark::ReadByLease);
+                    }
                     if let Some(asked) = asked.take() {
                         self.members[me].reading.push_back((read, asked, None));
                     }
@@ -174,7 +204,9 @@ impl<H: Hosted> World<H> {
                     self.answer_applied(me, index)?;
                 }
                 Output::Readable { read } => self.answer_reads(me, read)?,
+                Output::Unreadable { read } => self.answer_no_reads(me, read),
                 Output::Following { .. } => self.answer_nobody_knows(me),
+                Output::NotTransferred { .. } => self.marks.hit(Mark::TransferInVain),
                 Output::Leading => {}
             }
         }

@@ -5,7 +5,7 @@ use quorate::client::{Reply, What};
 use quorate::hlc::{self, Stamp};
 use quorate::id::{ClientId, EntryId, Index, Members, Slot};
 use quorate::limits::Limits;
-use quorate::raft::{self, Raft, Receipt, Snapshot, Write};
+use quorate::raft::{self, Configuration, Raft, Receipt, Snapshot, Write};
 use quorate::replica::{self, Body, Entry, Header, Outcome, Output, Replica, Request};
 use quorate::time::{Instant, Now, Span};
 use quorate::{Event, Machine, Outbox, Refused, StateMachine};
@@ -17,8 +17,10 @@ use std::hash::Hash;
 /// How the members of a group are set up.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// How many members.
+    /// How many members there can be.
     pub members: u8,
+    /// How many of them found the group, from the first slot on. The others join it or never do.
+    pub founders: u8,
     /// The least time without a leader after which a member campaigns.
     pub election_timeout: Span,
     /// How often a leader is heard.
@@ -27,20 +29,34 @@ pub struct Setup {
     pub limits: Limits,
     /// How far clocks may be apart.
     pub max_offset: Span,
+    /// How far monotonic clocks drift apart, if they are trusted.
+    pub clock_drift: Option<u32>,
+    /// How many entries a new voter may lack.
+    pub promotion_lag: Option<u32>,
+    /// Whether an idle group falls silent.
+    pub rests: bool,
     /// Seeds the members' generators.
     pub seed: u64,
 }
 
 impl Setup {
+    /// Who votes in a log that has just begun.
+    pub const fn founders(&self) -> Members {
+        Members::first(self.founders as usize)
+    }
+
     /// One member's Raft configuration.
     pub fn raft(&self, me: Slot, life: u64) -> raft::Config {
         raft::Config {
             me,
-            voters: Members::first(usize::from(self.members)),
+            voters: if me.number() < self.founders { self.founders() } else { Members::NONE },
             boot: life,
             seed: self.seed ^ (u64::from(me.number()) << 32) ^ life,
             election_timeout: self.election_timeout,
             heartbeat: self.heartbeat,
+            clock_drift: self.clock_drift,
+            promotion_lag: self.promotion_lag,
+            rests: self.rests,
             limits: self.limits,
         }
     }
@@ -72,8 +88,14 @@ pub enum Input<'a, H: Hosted> {
     PersistFailed,
     /// A snapshot is durable.
     Stored(Snapshot),
+    /// A member may be gone.
+    Suspect(Slot),
     /// Stop leading.
     StepDown,
+    /// Hand leadership over.
+    Transfer(Slot),
+    /// Change the configuration.
+    Reconfigure(Configuration),
 }
 
 /// What a client wants done.
@@ -216,7 +238,10 @@ impl Hosted for Replica<Vault> {
             Input::Persisted(receipt) => replica::Input::Persisted(receipt),
             Input::PersistFailed => replica::Input::PersistFailed,
             Input::Stored(snapshot) => replica::Input::Stored(snapshot),
+            Input::Suspect(slot) => replica::Input::Suspect(slot),
             Input::StepDown => replica::Input::StepDown,
+            Input::Transfer(to) => replica::Input::Transfer(to),
+            Input::Reconfigure(to) => replica::Input::Reconfigure(to),
         };
         Machine::step(self, now, input, said)
     }
@@ -293,7 +318,7 @@ pub fn session_of<C>(entry: &Entry<C>) -> Option<(ClientId, u64)> {
     match &entry.body {
         Body::Request(Request::Open { client }) => Some((*client, 0)),
         Body::Request(Request::Command { client, sequence, .. }) => Some((*client, *sequence)),
-        Body::Barrier | Body::Due(_) => None,
+        Body::Barrier | Body::Change | Body::Due(_) => None,
     }
 }
 

@@ -5,6 +5,7 @@ use quorate::Refused;
 use quorate::client::Reply;
 use quorate::event::{Event, Ignored, SteppedDown, Stopped};
 use quorate::lease;
+use quorate::limits::Limit;
 use quorate::raft::Message;
 
 macro_rules! marks {
@@ -48,6 +49,13 @@ marks! {
     MixedTerms = "a leader sends entries of an older term",
     FullBatch = "several entries travel together",
     ReadServed = "a read is served",
+    ReadByLease = "a leader answers a read by itself",
+    ReadAtFollower = "a read is served by a follower",
+    ReadInVain = "a leader does not answer its follower's read in time",
+    Rested = "a group falls silent",
+    Doubted = "a silent leader is doubted",
+    LaggardRefused = "a change is refused because a new voter would lag",
+    DiskSilent = "a leader steps down because its disk is stuck",
     ReadWaited = "a read waits for a leader's first entry",
     LogFull = "a proposal is refused because the log is full",
     NotLeader = "a proposal is refused because the member does not lead",
@@ -87,6 +95,31 @@ marks! {
     LateCompletion = "a disk's completions are told together",
     SickLeader = "a leader's disk is stuck",
     Unrecoverable = "more is destroyed than can be recovered from",
+    JointEntered = "a joint configuration is entered",
+    JointLeft = "a joint configuration is left because somebody asked for it",
+    AutoLeft = "a joint configuration is left by itself",
+    AutoLeftByAnother = "another leader than the one that entered it has a joint configuration leave itself",
+    Interrupted = "a leader dies in the midst of a change, while everybody else is well",
+    RolledBack = "a configuration goes with its entry",
+    Joined = "a member joins",
+    CameBack = "a member that has left joins again, with what it held",
+    JoinedBySnapshot = "a member that joins is sent a snapshot",
+    LearnerPromoted = "a learner comes to vote",
+    LearnerNext = "a voter is to learn once a joint configuration is left",
+    WitnessAdded = "a witness joins",
+    LeaderRemoved = "a leader removes itself",
+    Retired = "a leader that does not vote any more retires",
+    HeardOfItsRemoval = "a member hears that it was removed",
+    StrangerAsks = "a member that was removed asks whether it would be elected",
+    ChangeTooEarly = "a change is refused because an earlier one, or the leader's first entry, is not committed",
+    ChangeRefused = "a change is refused because no one step leads there",
+    ChangeImpossible = "a change is not even asked for: the configuration permits none such",
+    ChangesFull = "a change is refused because there are too many configurations in the log",
+    TransferRefused = "leadership is not handed over to one who cannot lead",
+    TransferTold = "a member is told to take its leader's place",
+    TransferDone = "leadership is handed over",
+    TransferInVain = "leadership is not handed over in time",
+    TransferBusy = "a request is refused because leadership is being handed over",
     OutOfRuns = "so many leaders committed nothing that the log has no room for another",
     Outsider = "a member stays half connected while the others settle",
     Lagging = "a member comes back far behind, under load",
@@ -121,7 +154,11 @@ impl Mark {
     /// Those that can happen to a machine.
     pub fn of(machine: Machine) -> impl Iterator<Item = Self> {
         let all = Self::ALL.iter().copied();
-        all.filter(move |mark| machine == Machine::Replica || mark.is_of_raft())
+        all.filter(move |mark| match machine {
+            // A witness is Raft alone.
+            Machine::Replica => *mark != Self::WitnessAdded,
+            Machine::Raft => mark.is_of_raft(),
+        })
     }
 }
 
@@ -171,6 +208,8 @@ impl Marks {
             Event::SteppedDown { why: SteppedDown::HigherTerm, .. } => Mark::HigherTerm,
             Event::SteppedDown { why: SteppedDown::QuorumSilent, .. } => Mark::QuorumSilent,
             Event::SteppedDown { why: SteppedDown::Asked, .. } => Mark::SteppedDownAsked,
+            Event::SteppedDown { why: SteppedDown::Removed, .. } => Mark::Retired,
+            Event::SteppedDown { why: SteppedDown::DiskSilent, .. } => Mark::DiskSilent,
             Event::Overslept { .. } => Mark::Overslept,
             Event::Truncated { .. } => Mark::Truncated,
             Event::Installed { .. } => Mark::Installed,
@@ -192,6 +231,8 @@ impl Marks {
             Message::Conflict { .. } => Mark::ConflictSent,
             Message::Chunk { .. } => Mark::ChunkSent,
             Message::Received { .. } => Mark::ReceivedSent,
+            Message::Campaign { .. } => Mark::TransferTold,
+            Message::Rest { .. } => Mark::Rested,
             Message::Append { term, entries, count: 1.., .. } if entries < term => Mark::MixedTerms,
             Message::Append { count: 3.., .. } => Mark::FullBatch,
             _ => return,
@@ -203,7 +244,11 @@ impl Marks {
     pub fn refused(&mut self, refused: &Refused) {
         match refused {
             Refused::NotLeader { .. } => self.hit(Mark::NotLeader),
+            Refused::Full(Limit::Configurations) => self.hit(Mark::ChangesFull),
             Refused::Full(_) => self.hit(Mark::LogFull),
+            Refused::Changing => self.hit(Mark::ChangeTooEarly),
+            Refused::Lagging { .. } => self.hit(Mark::LaggardRefused),
+            Refused::Transferring => self.hit(Mark::TransferBusy),
             Refused::Clock(_) => self.hit(Mark::ClockRefused),
             _ => {}
         }

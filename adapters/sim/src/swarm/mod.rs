@@ -9,9 +9,10 @@
 //! | room | concern |
 //! |---|---|
 //! | [`options`] | what may go wrong in a run, and how often |
-//! | `schedule`, `chaos` | what happens next; the faults of networks, disks and clocks |
+//! | `schedule`, `chaos`, `churn` | what happens next; the faults of networks, disks and clocks; who joins and who leaves |
 //! | `settle` | the second half of a run: everything is mended, and what was promised comes true |
-//! | [`action`], [`world`], `host`, `front`, `clients` | one thing that happens, and what it does to whom |
+//! | [`action`], [`edit`], [`world`], `host`, `front`, `clients` | one thing that happens, and what it does to whom |
+//! | `reconfigure`, `quorum` | changes of the configuration; whether the group can go on |
 //! | `store`, `clock`, `process` | a member's disk, anybody's clocks, a client |
 //! | [`hosted`], [`vault`], `bare`, [`yours`] | what is run: the replica, Raft alone, or your state machine |
 //! | [`oracle`], `linear` | what must hold |
@@ -21,9 +22,11 @@
 pub mod action;
 mod bare;
 mod chaos;
+mod churn;
 mod clients;
 mod clock;
 pub mod counts;
+pub mod edit;
 mod front;
 pub mod hash;
 mod host;
@@ -34,6 +37,8 @@ pub mod options;
 pub mod oracle;
 mod process;
 mod quiet;
+mod quorum;
+mod reconfigure;
 pub mod run;
 mod schedule;
 mod script;

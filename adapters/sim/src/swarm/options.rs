@@ -31,8 +31,8 @@ macro_rules! options {
 }
 
 options! {
-    /// Members of the group.
-    members,
+    /// Members, and how many of them do not belong to the group at first.
+    members, spare,
     /// Clients.
     clients,
     /// The election timeout and the heartbeat.
@@ -71,8 +71,14 @@ options! {
     sick,
     /// The rate of changes of civil and of monotonic clocks.
     civil, monotonic,
-    /// The rate of requests to step down.
-    step_down,
+    /// The rate of requests to step down, to hand leadership over, and to change the configuration.
+    step_down, transfer, churn,
+    /// How far monotonic clocks drift apart at most, in parts of a million, if leaders read by lease.
+    drift,
+    /// One more than how many entries a new voter may lack, or zero for any number.
+    gate,
+    /// Idle groups fall silent; the rate at which hosts doubt that a leader lives.
+    rests, doubt,
     /// The rate of early and late ticks.
     tick,
     /// How many in a hundred crashes leave a rotten bit, or no disk at all.
@@ -85,8 +91,9 @@ options! {
     wild, clockless,
     /// More than a minority may be destroyed.
     doom,
-    /// One member stays half connected while the others settle; one comes back far behind.
-    outsider, lag,
+    /// While the others settle, one member stays half connected; one comes back far behind; and a
+    /// leader dies in the midst of a change.
+    outsider, lag, interrupt,
 }
 
 impl Options {
@@ -151,7 +158,13 @@ impl Options {
         options.civil = rate(&every);
         options.monotonic = rate(&every);
         options.step_down = rate(&every);
+        options.transfer = rate(&every);
+        options.churn = rate(&[2 * timeout, 5 * timeout, 15 * timeout, 60 * timeout]);
         options.tick = rate(&[timeout / 4, timeout, 10 * timeout]);
+        options.drift = rate(&[4_000]);
+        options.gate = rate(&[1, 2, 5]);
+        options.rests = rate(&[1]);
+        options.doubt = rate(&[every[0], every[1]]) * options.rests;
         options.rot = rate(&[5, 30]);
         options.lose = rate(&[2, 10]);
         options.outsider = rate(&[1]);
@@ -166,6 +179,11 @@ impl Options {
         options.wild = rate(&[0, 1]).min(minority);
         options.clockless = rate(&[0, 0, 1]).min(minority - options.wild);
         options.doom = u64::from(rate(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 1]) == 1 && members > 1);
+        if options.churn > 0 {
+            options.interrupt = one_of(&[0, 1]);
+            options.spare = one_of(&[0, 1, 1, 2, 3]).min(7 - members);
+            options.members += options.spare;
+        }
         options
     }
 
@@ -185,10 +203,14 @@ impl Options {
         };
         Setup {
             members: self.members as u8,
+            founders: (self.members - self.spare) as u8,
             election_timeout: Span::micros(self.timeout),
             heartbeat: Span::micros(self.heartbeat),
             limits,
             max_offset: Span::micros(self.max_offset),
+            clock_drift: (self.drift > 0).then_some(self.drift as u32),
+            promotion_lag: self.gate.checked_sub(1).map(|lag| lag as u32),
+            rests: self.rests > 0,
             seed: fold(seed, &"setup"),
         }
     }
@@ -208,7 +230,7 @@ mod tests {
     #[test]
     fn each_fault_is_in_some_runs_and_not_in_others() {
         let options: Vec<_> = (0..400).map(Options::of).collect();
-        let faults: [fn(&Options) -> u64; 12] = [
+        let faults: [fn(&Options) -> u64; 16] = [
             |o| o.lost,
             |o| o.cut,
             |o| o.crash,
@@ -221,6 +243,10 @@ mod tests {
             |o| o.lag,
             |o| o.full,
             |o| o.replayed,
+            |o| o.churn,
+            |o| o.spare,
+            |o| o.transfer,
+            |o| o.interrupt,
         ];
         for (place, fault) in faults.iter().enumerate() {
             assert!(options.iter().any(|o| fault(o) > 0), "fault {place} never is");

@@ -209,8 +209,9 @@ pub fn shrink_hosted<H: Hosted>(seed: u64, plan: &Plan, violation: &Violation) -
 /// These options for a group of three at most, whose clocks are right. One in two has little
 /// room and large batches, so that everything comes about sooner.
 fn small_group(seed: u64, drawn: Options) -> Options {
-    let members = 1 + seed % 3;
-    let options = Options { members, wild: 0, clockless: 0, ..drawn };
+    let spare = drawn.spare.min(2);
+    let members = 1 + seed % 3 + spare;
+    let options = Options { members, spare, wild: 0, clockless: 0, ..drawn };
     if seed & 8 == 0 {
         return options;
     }

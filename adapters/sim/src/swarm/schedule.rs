@@ -627,12 +627,14 @@ impl<H: Hosted> Schedule<H> {
 
     fn propose(&mut self) -> Verdict {
         let members = self.world.members.len();
-        let leader = self.world.leader().filter(|_| self.rng.below(16) > 0);
-        let slot = leader.unwrap_or_else(|| self.pick(members)) as u8;
         let count = match self.rng.below(4) {
             0 => 0,
             _ => 1 + self.rng.below(self.options.batch + 1) as u8,
         };
+        // Followers read as well.
+        let elsewhere = if count == 0 { 4 } else { 16 };
+        let leader = self.world.leader().filter(|_| self.rng.below(elsewhere) > 0);
+        let slot = leader.unwrap_or_else(|| self.pick(members)) as u8;
         self.happen(Due::Asked(slot, count))
     }
 }

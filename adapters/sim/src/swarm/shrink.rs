@@ -92,6 +92,8 @@ impl Search<'_> {
         self.without::<H>(|act| {
             matches!(act, Act::Rot(..) | Act::Lose(_) | Act::Forget(_) | Act::StepDown(_))
         });
+        self.without::<H>(|act| matches!(act, Act::Transfer(..) | Act::Suspect(..)));
+        self.without::<H>(|act| matches!(act, Act::Change(..)));
         self.without::<H>(|act| matches!(act, Act::Read(_)));
         for lane in 0..16 {
             self.without::<H>(|act| is_in_lane(act, lane));
@@ -193,7 +195,10 @@ pub(super) const fn is_in_lane(act: &Act, lane: u8) -> bool {
         | Act::Confirm(of)
         | Act::Propose(of, _)
         | Act::Read(of)
+        | Act::Suspect(of, _)
         | Act::StepDown(of)
+        | Act::Transfer(of, _)
+        | Act::Change(of, _)
         | Act::Mark(of)
         | Act::Call(of, _)
         | Act::Unreachable(of, _)

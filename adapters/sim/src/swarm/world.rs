@@ -15,10 +15,10 @@ use super::store::{Kept, Store, Task};
 use super::story::{name, shown};
 use crate::trace::{Trace, What as Shape};
 use quorate::client::{Reply, What};
-use quorate::id::{ClientId, Index, Slot};
+use quorate::id::{ClientId, Index, Slot, Term};
 use quorate::lease::holder;
 use quorate::lease::{Fence, Name, Token};
-use quorate::raft::{Raft, Read, Write};
+use quorate::raft::{Read, Write};
 use quorate::replica::Header;
 use quorate::rng::Rng;
 use quorate::time::Wall;
@@ -108,6 +108,10 @@ pub struct World<H: Hosted> {
     /// A member has led whose clock was further behind than the group was set up for, or that had
     /// none: leases may overlap.
     pub is_wild: bool,
+    /// Who was last told to take its leader's place and asked for votes, and in which term.
+    pub(super) successor: Option<(usize, Term)>,
+    /// A leader retires in this very step.
+    pub(super) has_retired: bool,
     /// The story, if it is to be told.
     pub trace: Option<Trace>,
     pub(super) now: u64,
@@ -142,7 +146,7 @@ impl<H: Hosted> World<H> {
             Process::new(u32::from(number), setup.members, seed, margin, timeout)
         };
         Self {
-            books: Books::new(setup.members, setup.max_offset),
+            books: Books::new(setup.members, setup.founders(), setup.max_offset),
             reference: Reference::new(setup.limits),
             processes: (0..clients).map(process).collect(),
             members,
@@ -152,6 +156,8 @@ impl<H: Hosted> World<H> {
             counts: Counts::default(),
             hash: setup.seed,
             is_wild: false,
+            successor: None,
+            has_retired: false,
             trace: None,
             now: 0,
             said: Said::default(),
@@ -231,6 +237,15 @@ impl<H: Hosted> World<H> {
                 self.marks.hit(Mark::StepDownAsked);
                 self.step(action, slot, Input::StepDown, None).map(drop)
             }
+            Act::Suspect(slot, of) => {
+                let machine = self.members[usize::from(slot)].machine.as_ref();
+                if machine.is_some_and(|machine| machine.raft().is_resting()) {
+                    self.marks.hit(Mark::Doubted);
+                }
+                self.step(action, slot, Input::Suspect(Slot::new(of)), None).map(drop)
+            }
+            Act::Transfer(slot, to) => self.transfer(action, slot, to),
+            Act::Change(slot, edit) => self.change(action, slot, edit),
             Act::Mark(slot) => {
                 self.members[usize::from(slot)].store.mark();
                 Ok(())
@@ -342,12 +357,13 @@ impl<H: Hosted> World<H> {
         });
         let before = self.books.disk(me).trail.last();
         self.books.recovered(me, &machine, &found.attempted, name)?;
+        self.books.goes_by_the_newest(me, &machine)?;
         if self.books.disk(me).trail.last() > before {
             self.marks.hit(Mark::MoreThanDurable);
         }
         if name.is_some_and(|name| {
             found.writes.iter().all(
-                |(write, _)| !matches!(write, Write::Rebase { snapshot, .. } if *snapshot == name),
+                |(write, _)| !matches!(write, Write::Rebase { base, .. } if base.snapshot == name),
             )
         }) {
             self.marks.hit(Mark::SnapshotAhead);
@@ -391,37 +407,9 @@ impl<H: Hosted> World<H> {
         marks
     }
 
-    /// Whether none of these members can lead for lack of runs. One that has as many as it may, none
-    /// of them known to be committed, has no room for a leader's first entry: so many leaders came
-    /// and went without committing anything, which is the bound that
-    /// [`Limits::runs`](quorate::limits::Limits::runs) names. Another can lead if a majority of the
-    /// whole group is among these and holds nothing that is newer than its own; whoever is out of
-    /// runs votes for it too, and then makes room by taking over its log.
-    pub fn out_of_runs(&self, slots: &[usize]) -> bool {
-        let machines = || slots.iter().filter_map(|slot| self.members[*slot].machine.as_ref());
-        let is_out = |raft: &Raft| {
-            let runs = raft.log().runs();
-            runs.len() >= raft.config().limits.runs
-                && runs.first().is_some_and(|run| run.last > raft.commit())
-        };
-        let newest = |raft: &Raft| (raft.log().last().term, raft.log().last().index);
-        let can_lead = |raft: &Raft| {
-            let voters = machines().filter(|voter| newest(voter.raft()) <= newest(raft)).count();
-            !is_out(raft) && 2 * voters > self.members.len()
-        };
-        machines().any(|machine| is_out(machine.raft()))
-            && !machines().any(|machine| can_lead(machine.raft()))
-    }
-
     /// Clients' questions that members have taken and not answered.
     pub fn open_questions(&self) -> usize {
         self.members.iter().map(|member| member.waiting.len() + member.reading.len()).sum()
-    }
-
-    /// Whether enough members can ever be up for the group to go on.
-    pub fn recoverable(&self) -> bool {
-        let alive = self.members.iter().filter(|member| !member.is_lost).count();
-        alive > self.members.len() / 2
     }
 
     pub(super) fn send(&mut self, from: u8, to: u8, content: &Rc<Content<H::Entry>>) {

@@ -117,7 +117,10 @@ impl<S: Workload> Hosted for Yours<S> {
             Input::Persisted(receipt) => replica::Input::Persisted(receipt),
             Input::PersistFailed => replica::Input::PersistFailed,
             Input::Stored(snapshot) => replica::Input::Stored(snapshot),
+            Input::Suspect(slot) => replica::Input::Suspect(slot),
             Input::StepDown => replica::Input::StepDown,
+            Input::Transfer(to) => replica::Input::Transfer(to),
+            Input::Reconfigure(to) => replica::Input::Reconfigure(to),
         };
         Machine::step(&mut self.0, now, input, said)
     }

@@ -44,6 +44,12 @@ fn two_terms_of_two_with_an_entry_and_a_crash_have_so_many_states() {
 }
 
 #[test]
+fn a_member_that_joins_by_a_joint_configuration_has_so_many_states() {
+    let (states, _, depth) = counted("raft-reconfigure-tiny");
+    assert_eq!((states, depth), (39_261, 32));
+}
+
+#[test]
 fn it_makes_no_difference_who_rings_first() {
     let shape = Shape { proposals: 1, restarts: 1, ..Shape::STILL };
     let counts = [0, 1, 2].map(|first| explored(Shape { first, ..shape }).0);

@@ -1,10 +1,10 @@
 //! That every law sees what breaks it.
 
 use quorate::id::{EntryId, Index, Members, Slot, Term};
-use quorate::raft::{Message, Output};
+use quorate::raft::{Change, Configuration, Message, Output};
 use quorate_sim::explore::raft::laws::{
-    Facts, Past, Terms, acknowledges_what_is, commits_its_own, hold, leads_alone,
-    says_what_is_durable, term_rises, votes_once,
+    Facts, InForce, Past, Terms, acknowledges_what_is, changes_in_order, commits_its_own,
+    counts_by_its_configuration, hold, leads_alone, says_what_is_durable, term_rises, votes_once,
 };
 use quorate_sim::explore::raft::member::Letter;
 use quorate_sim::explore::{Broken, End, Model, search};
@@ -16,7 +16,9 @@ fn terms<const N: usize>(of: [u8; N]) -> Terms {
 /// A member in a term, with a log that is on its disk.
 fn member<const N: usize>(me: u8, term: u8, log: [u8; N]) -> Facts {
     let log = terms(log);
-    Facts { me, term, log, ballot: (term, None), durable: log, ..Facts::default() }
+    let newest = Configuration::of(Members::first(3));
+    let changed = InForce { newest, previous: newest, at: 0, previous_at: 0 };
+    Facts { me, term, log, ballot: (term, None), durable: log, changed, ..Facts::default() }
 }
 
 fn leader<const N: usize>(me: u8, term: u8, log: [u8; N]) -> Facts {
@@ -109,7 +111,7 @@ fn a_vote_that_is_not_on_disk_is_seen() {
         assert_eq!(with(ballot), "vote durability", "{ballot:?}");
     }
     let last = EntryId::new(Term::new(1), Index::new(1));
-    let campaign = says(Message::Vote { term: Term::new(2), last });
+    let campaign = says(Message::Vote { term: Term::new(2), last, asked_to: false });
     let with =
         |ballot| law(says_what_is_durable(&Facts { ballot, ..member(0, 2, [1]) }, &campaign));
     assert_eq!(with((2, Some(0))), "none is broken");
@@ -214,4 +216,58 @@ fn a_search_that_may_not_hold_so_many_states_says_so() {
     let (progress, end) = search(&mut Hands, 20, |_, _| {});
     assert_eq!(end, End::Full);
     assert!(progress.frontier > 0 && progress.states <= 23, "{progress:?}");
+}
+
+/// A leader of term 2 that has this configuration at an index, after the one of three members.
+fn changed(configuration: Configuration, at: u8, commit: u8) -> Facts {
+    let leads = leader(0, 2, [1, 2, 2]);
+    let changed = InForce { newest: configuration, at, ..leads.changed };
+    Facts { commit, changed, ..leads }
+}
+
+#[test]
+fn a_change_before_an_entry_of_the_own_term_or_the_change_before_is_committed_is_seen() {
+    let four = Configuration::of(Members::first(4));
+    let changes = |commit| law(changes_in_order(&leader(0, 2, [1, 2]), &changed(four, 3, commit)));
+    assert_eq!(changes(2), "none is broken");
+    assert_eq!(changes(1), "one change at a time", "that is of term 1");
+    assert_eq!(changes(0), "one change at a time");
+    let five = changed(Configuration::of(Members::first(5)), 3, 2);
+    let early = Facts { changed: InForce { previous_at: 2, ..five.changed }, ..five };
+    let before = changed(four, 2, 1);
+    assert_eq!(law(changes_in_order(&before, &early)), "none is broken");
+    let earlier = Facts { commit: 1, ..early };
+    assert_eq!(law(changes_in_order(&before, &earlier)), "one change at a time");
+    let heard = Facts { leads: false, ..changed(four, 3, 0) };
+    assert_eq!(law(changes_in_order(&member(0, 2, [1]), &heard)), "none is broken", "it follows");
+}
+
+#[test]
+fn a_commit_that_one_half_does_not_hold_is_seen() {
+    let three = Configuration::of(Members::first(3));
+    let four = three.enter_joint(true, &[Change::AddVoter(Slot::new(3))]).expect("it may");
+    let commits = |configuration, at, holders: &[u8]| {
+        let after = changed(configuration, at, 3);
+        let holds = |slot: u8| {
+            let log = if holders.contains(&slot) { terms([1, 2, 2]) } else { terms([1]) };
+            Facts { durable: log, ..member(slot, 2, [1]) }
+        };
+        let members: Vec<_> = (0..4).map(holds).collect();
+        law(counts_by_its_configuration(&changed(three, 0, 2), &after, &members))
+    };
+    assert_eq!(commits(three, 0, &[0, 1]), "none is broken");
+    assert_eq!(commits(three, 0, &[0, 3]), "commitment by configuration");
+    assert_eq!(commits(four, 3, &[0, 1, 3]), "none is broken");
+    assert_eq!(commits(four, 3, &[0, 1]), "commitment by configuration", "the new half");
+    let moved = three
+        .enter_joint(
+            true,
+            &[
+                Change::AddVoter(Slot::new(3)),
+                Change::Remove(Slot::new(1)),
+                Change::Remove(Slot::new(2)),
+            ],
+        )
+        .expect("it may");
+    assert_eq!(commits(moved, 3, &[0, 3]), "commitment by configuration", "the old half");
 }

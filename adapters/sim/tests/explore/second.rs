@@ -28,7 +28,7 @@ impl Model for Spelled {
     type Action = (usize, Move);
 
     fn init_states(&self) -> Vec<Whole> {
-        let born = |slot| Member::new(Slot::new(slot), self.0.nodes);
+        let born = |slot| Member::new(Slot::new(slot), self.0.founders());
         let members = (0..self.0.nodes).map(born).collect();
         vec![Whole { members, sent: HashableHashSet::new(), rest: Rest::of(self.0) }]
     }

@@ -56,6 +56,8 @@ impl Timed {
                 self.pass(timeout.times(4));
                 self.step(Input::Tick)
             }
+            // No walk of a group that does not change comes here.
+            Move::Nudge | Move::Admit { .. } => unreachable!("{happens:?}"),
             Move::Silence => self.step(Input::StepDown),
             Move::Propose => self.step(Input::Propose { count: 1 }),
             Move::Persist(count) => {

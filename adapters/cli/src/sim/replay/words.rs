@@ -3,7 +3,7 @@
 use super::Tape;
 use quorate::id::Slot;
 use quorate::lease::Command;
-use quorate::raft::Write;
+use quorate::raft::Read;
 use quorate::replica::{Body, Entry, Header, Output, Request};
 use quorate_host::recording::Given;
 use quorate_sim::{raft, replica};
@@ -27,7 +27,12 @@ pub(super) fn given(given: &Given<Command>, tape: &Tape) -> String {
         Given::Persisted { write } => format!("has write {write} on disk"),
         Given::PersistFailed => "fails to write".to_owned(),
         Given::Stored(snapshot) => format!("has snapshot {} on disk", snapshot.boundary),
+        Given::Suspect(of) => format!("is told that member {} may be gone", member(*of, tape)),
         Given::StepDown => "is asked to step down".to_owned(),
+        Given::Transfer(to) => {
+            format!("is asked to hand leadership over to member {}", member(*to, tape))
+        }
+        Given::Reconfigure(to) => format!("is asked to change the configuration to {to}"),
     }
 }
 
@@ -36,11 +41,12 @@ pub(super) fn said(output: &Output, tape: &Tape) -> String {
     let replica = tape.replica();
     match output {
         Output::Persist { write, .. } => {
-            let entries = match *write {
-                Write::Append { first, last, .. } => replica.entries(first, last).collect(),
-                _ => Vec::new(),
-            };
-            format!("writes {}{}", raft::Record(vec![*write]), listed(entries.into_iter()))
+            let entries = write.entries().map(|(first, last)| replica.entries(first, last));
+            format!(
+                "writes {}{}",
+                raft::Record(vec![*write]),
+                listed(entries.into_iter().flatten())
+            )
         }
         Output::Send { to, header } => {
             let to: Vec<_> = to.iter().map(|slot| member(slot, tape)).collect();
@@ -53,11 +59,20 @@ pub(super) fn said(output: &Output, tape: &Tape) -> String {
         Output::Submitted { first, count } => format!("takes {count} from {first} on"),
         Output::Applied { index } => format!("has applied {index}"),
         Output::Leading => "leads".to_owned(),
+        Output::NotTransferred { to } => {
+            format!("has not handed leadership over to {}", member(*to, tape))
+        }
         Output::Following { leader: Some(leader) } => format!("follows {}", member(*leader, tape)),
         Output::Following { leader: None } => "follows nobody".to_owned(),
-        Output::Reading { read } => format!("takes read {} of t{}", read.round, read.term),
-        Output::Readable { read } => format!("may serve reads to {} of t{}", read.round, read.term),
+        Output::Reading { read } => format!("takes read {}", name(*read)),
+        Output::Readable { read } => format!("may serve reads to {}", name(*read)),
+        Output::Unreadable { read } => format!("cannot serve reads to {}", name(*read)),
     }
+}
+
+/// A read's name: its round, its number, its term.
+fn name(Read { term, round, number }: Read) -> String {
+    format!("{round}.{number} of t{term}")
 }
 
 fn message(header: &Header, entries: &[Entry<Command>], chunk: usize) -> String {
@@ -72,6 +87,7 @@ fn listed<'a>(entries: impl Iterator<Item = &'a Entry<Command>>) -> String {
     let words: Vec<_> = entries
         .map(|entry| match &entry.body {
             Body::Barrier => "barrier".to_owned(),
+            Body::Change => "change".to_owned(),
             Body::Due(command) => format!("due {command:?}"),
             Body::Request(request) => asked(request),
         })

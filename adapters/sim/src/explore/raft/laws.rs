@@ -6,7 +6,8 @@
 
 use super::member::Letter;
 use crate::explore::Broken;
-use quorate::raft::{Message, Output};
+use quorate::id::{Members, Slot};
+use quorate::raft::{Configuration, Configured, Message, Output};
 
 /// No log of a model grows longer.
 pub const MOST_ENTRIES: usize = 8;
@@ -33,6 +34,44 @@ pub struct Facts {
     pub ballot: (u8, Option<u8>),
     /// The log on its disk.
     pub durable: Terms,
+    /// The configuration that it goes by.
+    pub changed: InForce,
+}
+
+/// The newest configuration of a log, and where the one before it stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct InForce {
+    /// The newest, and where its entry stands: zero for the one that the group was founded with.
+    pub newest: Configuration,
+    /// Where its entry stands.
+    pub at: u8,
+    /// The one before, and where its entry stands.
+    pub previous: Configuration,
+    /// Where its entry stands.
+    pub previous_at: u8,
+}
+
+impl InForce {
+    /// Of a log's configurations, from the newest on.
+    pub fn of<'a>(mut newest_first: impl Iterator<Item = &'a Configured>) -> Self {
+        let mut next = || newest_first.next().map(|it| (it.configuration, it.at.number() as u8));
+        let (newest, at) = next().unwrap_or_default();
+        let (previous, previous_at) = next().unwrap_or((newest, at));
+        Self { newest, at, previous, previous_at }
+    }
+}
+
+/// Whether these are a majority of each half of a configuration; who learns does not count.
+fn is_quorum(configuration: &Configuration, these: Members) -> bool {
+    let is_most = |half: Members| 2 * half.shared(these).len() > half.len();
+    let (voters, outgoing) = (configuration.voters(), configuration.outgoing());
+    is_most(voters) && (outgoing.is_empty() || is_most(outgoing))
+}
+
+/// Whose disks hold an entry of this term at a place in the log.
+fn holders(members: &[Facts], place: usize, term: u8) -> Members {
+    let holds = members.iter().filter(|member| member.durable[place] == term);
+    holds.map(|member| Slot::new(member.me)).collect()
 }
 
 /// What has been, and what no member remembers.
@@ -105,6 +144,44 @@ pub fn votes_once(before: &Facts, after: &Facts) -> Result<(), Broken> {
     let ((was_in, was), (is_in, is)) = (before.ballot, after.ballot);
     if was_in == is_in && was.is_some() && was != is {
         return broken("one vote", format!("n{} votes {is:?} after {was:?} in t{is_in}", after.me));
+    }
+    Ok(())
+}
+
+/// **One change at a time, in the leader's own term.** A leader appends a configuration only if it has
+/// committed an entry of its own term, and the configuration before (dissertation 4.1; Ongaro, raft-dev,
+/// 10 July 2015).
+///
+/// # Errors
+/// [`Broken`]: it did so too early.
+pub fn changes_in_order(before: &Facts, after: &Facts) -> Result<(), Broken> {
+    let appends = after.leads && before.leads && after.changed.at > before.changed.at;
+    let committed = usize::from(after.commit).checked_sub(1).map_or(0, |last| after.log[last]);
+    if appends && (committed != after.term || after.changed.previous_at > after.commit) {
+        return broken("one change at a time", format!("n{} changes it: {after:?}", after.me));
+    }
+    Ok(())
+}
+
+/// **Commitment by configuration.** What a leader finds committed is on the disks of a majority of each
+/// half of its configuration: the newest in its log, unless that was appended only because of what
+/// was found.
+///
+/// # Errors
+/// [`Broken`]: it is not.
+pub fn counts_by_its_configuration(
+    before: &Facts,
+    after: &Facts,
+    members: &[Facts],
+) -> Result<(), Broken> {
+    let InForce { newest, at, previous, previous_at } = after.changed;
+    let is_new = at > before.changed.at && previous_at > before.commit;
+    let configuration = if is_new { previous } else { newest };
+    let place = usize::from(after.commit) - 1;
+    let holders = holders(members, place, after.log[place]);
+    if !is_quorum(&configuration, holders) {
+        let how = format!("n{} commits {} in {configuration}", after.me, after.commit);
+        return broken("commitment by configuration", format!("{how}, held by {holders:?}"));
     }
     Ok(())
 }
@@ -237,12 +314,18 @@ fn logs_match(members: &[Facts]) -> Result<(), Broken> {
     Ok(())
 }
 
-/// **Commit durability.** What was ever committed is on the disks of a majority, from then on.
+/// **Commit durability.** What was ever committed is on the disks of a quorum, from then on: of the
+/// newest configuration in somebody's log, or of the one before it.
 fn commits_are_durable(members: &[Facts], past: &Past) -> Result<(), Broken> {
     for (n, &entry) in past.committed.iter().enumerate().take_while(|(_, entry)| **entry > 0) {
-        let holders = members.iter().filter(|member| member.durable[n] == entry).count();
-        if holders * 2 <= members.len() {
-            let how = format!("{} of t{entry} is on {holders} disks", n + 1);
+        let holders = holders(members, n, entry);
+        // A change that is not on disk yet may be in every member's log already.
+        let is_enough = |member: &Facts| {
+            let InForce { newest, previous, .. } = &member.changed;
+            is_quorum(newest, holders) || is_quorum(previous, holders)
+        };
+        if !members.iter().any(is_enough) {
+            let how = format!("{} of t{entry} is on {} disks", n + 1, holders.len());
             return broken("commit durability", how);
         }
     }

@@ -3,11 +3,12 @@
 //! The machine is the shipped one, stepped as any host steps it. Its time is of the model's making:
 //! see [`super`].
 
-use super::laws::{self, Facts, MOST_ENTRIES};
+use super::MOST_NODES;
+use super::laws::{self, Facts, InForce, MOST_ENTRIES};
 use crate::explore::Broken;
 use quorate::Machine;
-use quorate::id::{Index, Members, Slot, Term};
-use quorate::raft::{Config, Input, Message, Output, Raft, Receipt, Write};
+use quorate::id::{EntryId, Index, Members, Slot, Term};
+use quorate::raft::{Change, Config, Configuration, Input, Message, Output, Raft, Receipt, Write};
 use quorate::time::{Now, Span};
 
 const ELECTION_TIMEOUT: Span = Span::millis(150);
@@ -51,12 +52,21 @@ pub enum Move {
     Hear(Letter),
     /// Its alarm rings: it has heard no leader for too long.
     Ring,
+    /// Something happens to it that means nothing, such as an early tick: it says what it has not yet
+    /// said. A leader with three things to say to one follower says two of them in one step.
+    Nudge,
     /// Its heartbeat is due.
     Beat,
     /// It leads, and has heard no quorum for an election timeout.
     Silence,
     /// Its host proposes an entry.
     Propose,
+    /// Its host lets the last slot of all join as a voter: in one step, or by a joint configuration
+    /// that leaves itself.
+    Admit {
+        /// Whether by a joint one.
+        joint: bool,
+    },
     /// Its oldest pending writes, so many, are durable, and it hears of it once.
     Persist(u8),
     /// It crashes and starts again; so many of its oldest pending writes had become durable.
@@ -68,8 +78,8 @@ pub enum Move {
 pub struct Image {
     term: Term,
     vote: Option<Slot>,
-    /// The term of each entry.
-    log: Vec<Term>,
+    /// The term of each entry, and the configuration that it makes.
+    log: Vec<(Term, Option<Configuration>)>,
 }
 
 impl Image {
@@ -79,7 +89,11 @@ impl Image {
             Write::Ballot { term, vote } => (self.term, self.vote) = (term, vote),
             Write::Append { term, first, last } => {
                 self.log.truncate(first.previous().number() as usize);
-                self.log.resize(last.number() as usize, term);
+                self.log.resize(last.number() as usize, (term, None));
+            }
+            Write::Configure { entry, configuration } => {
+                self.log.truncate(entry.index.previous().number() as usize);
+                self.log.push((entry.term, Some(configuration)));
             }
             // Nothing is compacted here.
             Write::Rebase { .. } => unreachable!("a rebase follows a snapshot, and there is none"),
@@ -96,16 +110,21 @@ pub struct Member {
 }
 
 impl Member {
-    /// A member of a group of `nodes` that has never lived before.
-    pub fn new(me: Slot, nodes: u8) -> Self {
+    /// A member that has never lived before, of a group that the first so many have founded.
+    pub fn new(me: Slot, founders: u8) -> Self {
+        let founded = Members::first(usize::from(founders));
         let config = Config {
             me,
-            voters: Members::first(usize::from(nodes)),
+            // Whoever joins does not know who founded the group.
+            voters: if founded.contains(me) { founded } else { Members::NONE },
             // What a former life was promised by its disk is dropped with it, so lives are alike.
             boot: 1,
             seed: 0,
             election_timeout: ELECTION_TIMEOUT,
             heartbeat: HEARTBEAT,
+            clock_drift: None,
+            promotion_lag: None,
+            rests: false,
             limits: quorate::limits::BOARD,
         };
         Self::boot(config, Image::default()).0
@@ -117,9 +136,14 @@ impl Member {
         if image.term != Term::ZERO {
             machine.replay(&Write::Ballot { term: image.term, vote: image.vote });
         }
-        for (&term, index) in image.log.iter().zip(1..) {
+        for (&(term, change), index) in image.log.iter().zip(1..) {
             let index = Index::new(index);
-            machine.replay(&Write::Append { term, first: index, last: index });
+            machine.replay(&match change {
+                Some(configuration) => {
+                    Write::Configure { entry: EntryId::new(term, index), configuration }
+                }
+                None => Write::Append { term, first: index, last: index },
+            });
         }
         let mut member = Self { machine, image, pending: Vec::new() };
         let outputs = member.step(Now::mono(0), Input::Tick).unwrap_or_default();
@@ -149,7 +173,15 @@ impl Member {
             }
             Move::Ring | Move::Silence => next.step(Now::mono(late), Input::Tick),
             Move::Beat => next.step(soon, Input::Tick),
+            Move::Nudge => next.step(Now::mono(0), Input::Tick),
             Move::Propose => next.step(Now::mono(0), Input::Propose { count: 1 }),
+            Move::Admit { joint } => {
+                let joins = [Change::AddVoter(Slot::new(MOST_NODES as u8 - 1))];
+                let now = *next.machine.configuration();
+                let after = if joint { now.enter_joint(true, &joins) } else { now.simple(&joins) };
+                let change = after.ok().filter(|after| *after != now).map(Input::Reconfigure);
+                change.and_then(|change| next.step(Now::mono(0), change))
+            }
             Move::Persist(count) => next
                 .sync(count)
                 .and_then(|receipt| next.step(Now::mono(0), Input::Persisted(receipt))),
@@ -165,13 +197,15 @@ impl Member {
         laws::says_what_is_durable(&is, &said)?;
         laws::term_rises(&was, &is, matches!(happens, Move::Restart(_)))?;
         laws::votes_once(&was, &is)?;
+        laws::changes_in_order(&was, &is)?;
         Ok(Some((next, said)))
     }
 
     /// Makes the oldest writes durable; the receipt of the last of them.
     fn sync(&mut self, count: u8) -> Option<Receipt> {
         let mut newest = None;
-        for (receipt, write) in self.pending.drain(..usize::from(count)) {
+        let count = usize::from(count).min(self.pending.len());
+        for (receipt, write) in self.pending.drain(..count) {
             newest = Some(receipt);
             self.image.fold(&write);
         }
@@ -193,7 +227,8 @@ impl Member {
     /// What the laws look at.
     pub fn facts(&self) -> Facts {
         let term = |index| self.machine.log().term_at(Index::new(index)).unwrap_or(Term::ZERO);
-        let durable = |position: usize| self.image.log.get(position).copied().unwrap_or(Term::ZERO);
+        let durable =
+            |position: usize| self.image.log.get(position).map_or(Term::ZERO, |(term, _)| *term);
         Facts {
             me: self.machine.config().me.number(),
             term: self.machine.term().number() as u8,
@@ -203,6 +238,7 @@ impl Member {
             log: std::array::from_fn(|n| term(n as u64 + 1).number() as u8),
             ballot: (self.image.term.number() as u8, self.image.vote.map(Slot::number)),
             durable: std::array::from_fn(|n| durable(n).number() as u8),
+            changed: InForce::of(self.machine.log().configurations().rev()),
         }
     }
 

@@ -29,8 +29,13 @@
 //! **Symmetry** is broken once: members differ by nothing before the first of them rings, so the first
 //! to ring is n0. A test counts that it makes no difference which.
 //!
+//! **A change** of the configuration lets the last slot join. Who joins begins with an empty log, and
+//! every member counts by the newest configuration of its own. A leader may then have more to say at once
+//! than it says in one step, so anything that happens to it may have it go on: an answer that is spent is
+//! dropped for an early tick, which is always at hand ([`Move::Nudge`]).
+//!
 //! What bounds a model is its [`Shape`]: the terms that may be campaigned in, and how often a host
-//! proposes, a leader beats and a member crashes.
+//! proposes or changes the configuration, a leader beats and a member crashes.
 
 pub mod laws;
 pub mod member;
@@ -47,7 +52,7 @@ use quorate::id::Slot;
 use quorate::raft::{Message, Output};
 
 /// The largest group that can be explored.
-pub const MOST_NODES: usize = 3;
+pub const MOST_NODES: usize = 4;
 
 /// The letters among what a member said.
 pub fn letters(from: Slot, said: &[Output]) -> impl Iterator<Item = Letter> {
@@ -142,7 +147,12 @@ impl Group {
             for letter in letters.filter(is_its) {
                 let member = self.members.get(number as u32);
                 let after = member.after(Move::Hear(*letter))?;
-                if !after.is_some_and(|(next, said)| next == *member && said.is_empty()) {
+                let means_nothing = if self.shape.changes > 0 && facts.leads {
+                    after == member.after(Move::Nudge)?
+                } else {
+                    after.is_some_and(|(next, said)| next == *member && said.is_empty())
+                };
+                if !means_nothing {
                     let how = format!("{letter:?} moves {facts:?}");
                     return Err(Broken { law: "spent answers", how });
                 }
@@ -254,6 +264,21 @@ impl Group {
         State { rest, ..state }
     }
 
+    /// The state after that in which all founders have the entry on their disks, n0 knows it to be
+    /// committed, and whatever else was said is lost.
+    fn office(&mut self, mut state: State) -> State {
+        let is_entry = |message: &Message| matches!(message, Message::Append { count: 1, .. });
+        let is_ack = |message: &Message| matches!(message, Message::Matched { .. });
+        for slot in 1..self.shape.founders() {
+            self.hear(&mut state, slot, is_entry);
+            self.take(&mut state, slot, Move::Persist(2));
+            self.hear(&mut state, 0, is_ack);
+            state.sent[usize::from(slot)] = self.number_sent(Vec::new());
+        }
+        state.sent[0] = self.number_sent(Vec::new());
+        state
+    }
+
     /// Does what begins every path.
     fn take(&mut self, state: &mut State, member: u8, happens: Move) {
         let action = Action { member, happens: self.moves.number(happens).0 as u16 };
@@ -287,10 +312,13 @@ impl Model for Group {
         let (rest, _) = self.rests.number(Rest::of(self.shape));
         let mut state = State { members: [0; MOST_NODES], sent: [nothing; MOST_NODES], rest };
         for slot in self.slots() {
-            let member = Member::new(Slot::new(slot as u8), self.shape.nodes);
+            let member = Member::new(Slot::new(slot as u8), self.shape.founders());
             state.members[slot] = self.number_member(member);
         }
-        vec![if self.shape.reigned { self.reign(state) } else { state }]
+        if self.shape.reigned {
+            state = self.reign(state);
+        }
+        vec![if self.shape.changes > 0 { self.office(state) } else { state }]
     }
 
     fn actions(&mut self, state: &State, into: &mut Vec<Action>) {
@@ -342,8 +370,11 @@ impl Model for Group {
             }
         }
         let happens = *self.moves.get(action.happens.into());
-        let is_counted = !matches!(happens, Move::Hear(_) | Move::Persist(_));
+        let is_counted = !matches!(happens, Move::Hear(_) | Move::Persist(_) | Move::Nudge);
         if is_counted || is.leads != was.leads || is.commit != was.commit {
+            if is.leads && is.commit > was.commit {
+                laws::counts_by_its_configuration(&was, &is, &self.facts_of(&next)[self.slots()])?;
+            }
             let rest = self.rests.get(state.rest).after(happens, &is)?;
             (next.rest, _) = self.rests.number(rest);
         }

@@ -17,9 +17,14 @@ pub(super) fn tell(story: &mut String, step: usize, slot: Slot, happens: Move, m
             line(format!("n{slot} hears n{from} {}", Packet(message)));
         }
         Move::Ring => line(format!("n{slot} has heard no leader for too long")),
+        Move::Nudge => line(format!("n{slot} looks at the clock")),
         Move::Beat => line(format!("n{slot} beats")),
         Move::Silence => line(format!("n{slot} has heard no quorum for too long")),
         Move::Propose => line(format!("n{slot} is asked for an entry")),
+        Move::Admit { joint: false } => line(format!("n{slot} is asked to let another join")),
+        Move::Admit { joint: true } => {
+            line(format!("n{slot} is asked to let another join, jointly"))
+        }
         Move::Persist(count) => line(format!("n{slot} has {count} on disk")),
         Move::Restart(kept) => {
             line(format!("n{slot} crashes, with {kept} more on disk"));

@@ -12,9 +12,10 @@
 //! | R4 | a leader holds everything that was committed in earlier terms |
 //! | R5 | no two members apply different entries at one index |
 //! | R6 | commit and applied only rise, in their bounds |
-//! | R7 | a leader commits by an entry of its own term that a quorum holds durably |
+//! | R7 | a leader commits by an entry of its own term that a quorum of each half of its configuration holds durably |
 //! | R8 | one vote in a term, durable before it is given |
 //! | R9 | an acknowledgement names what is durable and is the leader's |
+//! | R10 | everybody goes by the newest configuration of its log; each follows a committed one, after an entry of the leader's own term, and their majorities meet |
 //! | R11 | a read sees everything that was acknowledged before it was asked, and what the log says |
 //! | R12 | a snapshot is the fold of the log below it |
 //! | D1 | a disk gives back what was durable, and no more than what was written after it |
@@ -39,11 +40,13 @@
 //! | V4 | and then nobody else comes to lead |
 //! | V6 | and nobody talks more than is needed |
 //! | V7 | a member that lags catches up under load |
+//! | V8 | a joint configuration is left, and whoever leads votes |
 //!
 //! What is not here: a counter of a clock that wraps (C4) shows as C1. A stamp is one number and so
 //! totally ordered (C6); stamps of two members may be equal, for it is the log that orders. How much
 //! work a step is (Q3) is counted in instructions, elsewhere.
 
+mod configuration;
 mod lease;
 mod raft;
 mod state;

@@ -3,9 +3,10 @@
 
 use super::super::hash::fold;
 use super::super::hosted::Hosted;
+use super::configuration::{Configurations, InForce, Leader, is_quorum, may_follow};
 use super::{Canon, Change, Disk, Trail, Verdict, ensure};
 use quorate::id::{EntryId, Index, Members, Slot, Term};
-use quorate::raft::{Message, Read, Snapshot, Write};
+use quorate::raft::{Configuration, Message, Read, Snapshot, Write};
 use quorate::replica::Output;
 use quorate::time::{Now, Span};
 use std::collections::{BTreeMap, VecDeque};
@@ -36,6 +37,11 @@ impl Glance {
     /// Up to where it knew entries to be committed.
     pub const fn commit(&self) -> Index {
         self.commit
+    }
+
+    /// Where its log began and ended.
+    pub const fn log(&self) -> (EntryId, EntryId) {
+        (self.floor, self.last)
     }
 
     /// Whether it led, and in which term.
@@ -72,6 +78,7 @@ struct Reign {
 pub struct Books<E> {
     members: Vec<Member>,
     canon: Canon,
+    configurations: Configurations,
     /// The committed entries, from the first.
     entries: Vec<(EntryId, E)>,
     /// Payloads that are not known to be committed yet, by index and link.
@@ -89,11 +96,12 @@ pub struct Books<E> {
 }
 
 impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
-    /// A group that has done nothing yet.
-    pub fn new(members: u8, max_offset: Span) -> Self {
+    /// A group that has done nothing yet; whoever has not founded it may join.
+    pub fn new(members: u8, founders: Members, max_offset: Span) -> Self {
         Self {
             members: (0..members).map(|_| Member::default()).collect(),
             canon: Canon::new(),
+            configurations: Configurations::new(founders),
             entries: Vec::new(),
             made: BTreeMap::new(),
             reigns: BTreeMap::new(),
@@ -128,6 +136,23 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
     /// What is on a member's disk.
     pub fn disk(&self, slot: usize) -> &Disk {
         &self.members[slot].disk
+    }
+
+    /// The configuration that a member goes by: the newest in the log that it works with.
+    pub fn in_force(&self, slot: usize) -> Configuration {
+        self.newest(slot, u64::MAX).configuration
+    }
+
+    /// The same as of an index.
+    fn newest(&self, slot: usize, up_to: u64) -> InForce {
+        self.configurations.in_force(slot, &self.members[slot].trail, &self.canon, up_to)
+    }
+
+    /// Whether a member does not belong to the group by the newest committed configuration.
+    pub fn is_stranger(&self, slot: usize) -> bool {
+        let committed = Trail::above(self.last_committed(), Canon::ROOT);
+        let newest = self.configurations.in_force(slot, &committed, &self.canon, u64::MAX);
+        !newest.configuration.members().contains(Slot::new(slot as u8))
     }
 
     /// A write became durable on a member.
@@ -173,7 +198,13 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
                     self.members[slot].reads.push_back((*read, need));
                 }
                 Output::Readable { read } => self.served(slot, *read, machine)?,
-                Output::Applied { .. } | Output::Store { .. } | Output::Submitted { .. } => {}
+                Output::Unreadable { read } => {
+                    self.members[slot].reads.retain(|(name, _)| *name > *read)
+                }
+                Output::Applied { .. }
+                | Output::Store { .. }
+                | Output::Submitted { .. }
+                | Output::NotTransferred { .. } => {}
             }
         }
         ensure(after.commit >= before.commit, "R6", || {
@@ -219,6 +250,29 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
         Ok(())
     }
 
+    /// A member's log has changed: it goes by the newest configuration in it, committed or not.
+    ///
+    /// # Errors
+    /// R10 if it goes by another.
+    pub fn goes_by_the_newest<H: Hosted<Entry = E>>(&self, slot: usize, machine: &H) -> Verdict {
+        let (newest, here) = (self.in_force(slot), machine.raft().configuration());
+        ensure(*here == newest, "R10", || {
+            format!("n{slot} goes by {here}, and the newest in its log is {newest}")
+        })
+    }
+
+    /// A leader no longer votes and stops leading, of itself.
+    ///
+    /// # Errors
+    /// R10 if its removal is not committed.
+    pub fn retired(&self, slot: usize, commit: Index) -> Verdict {
+        let InForce { at, configuration } = self.newest(slot, u64::MAX);
+        let votes = configuration.electorate().contains(Slot::new(slot as u8));
+        ensure(!votes && at <= commit.number(), "R10", || {
+            format!("n{slot} retires at commit {commit}; {configuration} is that of {at}")
+        })
+    }
+
     /// A write was handed over: it follows what the member holds.
     fn wrote<H: Hosted<Entry = E>>(
         &mut self,
@@ -228,12 +282,22 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
         now: Now,
         write: &Write,
     ) -> Result<Change, super::Violation> {
-        let (term, first, last) = match *write {
+        let (term, first, last, configuration) = match *write {
             Write::Ballot { term, vote } => return Ok(Change::Ballot(term, vote)),
-            Write::Rebase { term, vote, .. } => {
+            Write::Rebase { term, vote, base } => {
+                let boundary = base.snapshot.boundary.index;
+                let then = self.newest(slot, boundary.number()).configuration;
+                ensure(base.configuration == then, "R12", || {
+                    let says = base.configuration;
+                    format!("n{slot}'s snapshot at {boundary} says {says}, and it was {then}")
+                })?;
                 return Ok(Change::Rebase(term, vote, self.members[slot].trail.clone()));
             }
-            Write::Append { term, first, last } => (term, first.number(), last.number()),
+            Write::Append { term, first, last } => (term, first.number(), last.number(), None),
+            Write::Configure { entry, configuration } => {
+                let index = entry.index.number();
+                (entry.term, index, index, Some(configuration))
+            }
         };
         let leads = machine.raft().leads() && machine.raft().term() == term;
         let trail = &mut self.members[slot].trail;
@@ -247,8 +311,10 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
         ensure(entries.len() as u64 == last + 1 - first, "R3", || {
             format!("n{slot} has no payload for some of {first} to {last}")
         })?;
+        let in_force = configuration.map(|_| self.newest(slot, first - 1));
         let mut links = Vec::with_capacity(entries.len());
-        let (commit, mut link) = (machine.raft().commit().number(), trail.end());
+        let commit = machine.raft().commit().number();
+        let mut link = self.members[slot].trail.end();
         let mut index = first - 1;
         for entry in entries {
             let previous = self.canon.stamp(index, link);
@@ -256,13 +322,14 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
             let id = EntryId::new(term, Index::new(index));
             let stamp = H::stamp(&entry);
             let is_new = self.canon.link(id).is_none();
-            let is_barrier = is_new && leads && !led && index == first;
+            // What a leader appends by itself stands above the entry before it, whatever its clock is.
+            let is_own = is_new && leads && (!led && index == first || configuration.is_some());
             ensure(previous.is_none() || stamp > previous, "C1", || {
                 format!("{id} has stamp {stamp:?} after {previous:?}")
             })?;
             if let (Some(stamp), Some(wall)) = (stamp, now.wall) {
                 let most = wall.as_millis() + self.max_offset.as_millis();
-                ensure(is_barrier || index <= commit || stamp.millis() <= most, "C3", || {
+                ensure(is_own || index <= commit || stamp.millis() <= most, "C3", || {
                     format!("n{slot} takes {id}, whose stamp is {} ms ahead", stamp.millis() - most)
                 })?;
                 ensure(!(is_new && leads) || stamp.millis() >= wall.as_millis(), "C2", || {
@@ -277,6 +344,16 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
                         "n{slot} holds another {id} ({link:x}) than was made ({other:x})"
                     ),
                 });
+            }
+            if let (Some(configuration), Some(before)) = (configuration, in_force) {
+                self.configurations.note(index, link, configuration)?;
+                let at_commit = self.members[slot].trail.at(commit);
+                let commit_term = at_commit.and_then(|link| self.canon.term(commit, link));
+                let hands_over = machine.raft().is_transferring();
+                let leader = Leader { slot, term, commit, commit_term, hands_over };
+                if is_new {
+                    may_follow(&leader, before, (id, &configuration))?;
+                }
             }
             if is_new {
                 self.made.insert((index, link), (id, entry));
@@ -375,9 +452,14 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
         }
         // It has its own vote, which one that is alone need not tell.
         self.voted(slot, term, leader)?;
-        let votes = self.votes.get(&(term, leader)).map_or(0, |votes| votes.len());
-        ensure(votes > self.members.len() / 2, "R1", || {
-            format!("n{slot} leads term {term} by {votes} votes")
+        let votes = self.votes.get(&(term, leader)).copied().unwrap_or(Members::NONE);
+        // Its first entry is no configuration, so this is what it asked for votes by.
+        let configuration = self.in_force(slot);
+        ensure(is_quorum(&configuration, votes), "R1", || {
+            format!("n{slot} leads term {term} by {} votes in {configuration}", votes.len())
+        })?;
+        ensure(!configuration.witnesses().contains(leader), "R10", || {
+            format!("n{slot} leads term {term} and is a witness in {configuration}")
         })?;
         let needs = self.committed_in.range(..term).map(|(_, index)| *index).max().unwrap_or(0);
         let is_complete = needs <= trail.floor() || trail.at(needs) == self.canon.committed(needs);
@@ -411,7 +493,7 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
                     ensure(leads, "R7", || {
                         format!("n{slot} calls {index} committed and no leader did")
                     })?;
-                    self.newly_committed(slot, index, link, after)?;
+                    self.newly_committed(slot, (index, link), before, after)?;
                 }
             }
         }
@@ -428,7 +510,13 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
         })
     }
 
-    fn newly_committed(&mut self, slot: usize, index: u64, link: u64, after: &Glance) -> Verdict {
+    fn newly_committed(
+        &mut self,
+        slot: usize,
+        (index, link): (u64, u64),
+        before: &Glance,
+        after: &Glance,
+    ) -> Verdict {
         let commit = after.commit.number();
         // By counting, and of its own term; what lies below is committed with it.
         if index == commit {
@@ -436,10 +524,13 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
             ensure(term == Some(after.term), "R7", || {
                 format!("n{slot} commits {index} of {term:?} by counting, in {}", after.term)
             })?;
-            let holds = |member: &&Member| member.disk.holds(index, Some(link));
-            let count = self.members.iter().filter(holds).count();
-            ensure(count > self.members.len() / 2, "R7", || {
-                format!("n{slot} commits {index}, which {count} members hold durably")
+            let holds = |slot: &usize| self.members[*slot].disk.holds(index, Some(link));
+            let holders = (0..self.members.len()).filter(holds);
+            let holders: Members = holders.map(|slot| Slot::new(slot as u8)).collect();
+            let counts = self.counts(slot, before);
+            ensure(is_quorum(&counts, holders), "R7", || {
+                let count = holders.len();
+                format!("n{slot} commits {index}, which {count} members hold durably, in {counts}")
             })?;
             self.committed_in.insert(after.term, index);
         }
@@ -452,6 +543,18 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
             self.made.range((index, 0)..(index + 1, 0)).map(|(at, _)| *at).collect();
         stale.iter().for_each(|at| drop(self.made.remove(at)));
         Ok(())
+    }
+
+    /// The configuration that a leader counts by in a step: the newest of its log, unless it was
+    /// appended only because of what was counted.
+    fn counts(&self, slot: usize, before: &Glance) -> Configuration {
+        let newest = self.newest(slot, u64::MAX);
+        if newest.at <= before.last.index.number() {
+            return newest.configuration;
+        }
+        let previous = self.newest(slot, newest.at - 1);
+        let was_free = previous.at <= before.commit.number();
+        if was_free { newest.configuration } else { previous.configuration }
     }
 
     fn applied<H: Hosted<Entry = E>>(&mut self, slot: usize, machine: &H) -> Verdict {

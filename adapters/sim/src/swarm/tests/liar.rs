@@ -94,7 +94,10 @@ impl<H: Hosted, L: Lie> Hosted for Liar<H, L> {
             Input::Persisted(receipt) => Input::Persisted(receipt),
             Input::PersistFailed => Input::PersistFailed,
             Input::Stored(snapshot) => Input::Stored(snapshot),
+            Input::Suspect(slot) => Input::Suspect(slot),
             Input::StepDown => Input::StepDown,
+            Input::Transfer(to) => Input::Transfer(to),
+            Input::Reconfigure(to) => Input::Reconfigure(to),
         };
         self.lie.step(&mut self.machine, now, input, said)
     }

@@ -1,14 +1,17 @@
-//! Lies that break what must come true once everything is mended: V1 to V7.
+//! Lies that break what must come true once everything is mended: V1 to V8.
 
+use super::super::action::Act;
+use super::super::edit::Edit;
 use super::super::hosted::{Hosted, Input, Said};
 use super::super::marks::Mark;
 use super::super::options::Options;
+use super::super::oracle::Verdict;
 use super::super::schedule::Schedule;
 use super::liar::Lie;
 use super::{Bad, BadReplica, Truth, assert_caught, calm};
-use quorate::id::{EntryId, Members};
+use quorate::id::{EntryId, Members, Slot};
 use quorate::limits::Limit;
-use quorate::raft::Message;
+use quorate::raft::{Change, Message};
 use quorate::replica::{Header, Output};
 use quorate::time::Now;
 use quorate::{Outbox, Refused};
@@ -110,6 +113,20 @@ fn a_group_that_leaves_a_question_open_is_caught() {
 struct Lazy;
 
 impl Lie for Lazy {
+    fn step<H: Hosted>(
+        &mut self,
+        machine: &mut H,
+        now: Now,
+        input: Input<'_, H>,
+        said: &mut Said,
+    ) -> Result<(), Refused> {
+        // Nobody reads what it has not applied.
+        match input {
+            Input::Read if !machine.raft().leads() => Err(Refused::NotLeader { leader: None }),
+            _ => machine.step(now, input, said),
+        }
+    }
+
     fn applied<H: Hosted>(machine: &H) -> EntryId {
         if machine.raft().leads() { machine.applied() } else { EntryId::ZERO }
     }
@@ -311,4 +328,49 @@ fn a_half_connected_member_is_no_excuse() {
     let options = Options { outsider: 1, members: 5, ..calm() };
     assert_eq!(super::report::<Bad<Truth>>(options.clone()).violation, None);
     assert_caught::<Bad<Full>>(options, "V2", "nothing is decided");
+}
+
+/// It changes the configuration, and never back from a joint one.
+#[derive(Debug, Default)]
+struct Torn;
+
+impl Lie for Torn {
+    fn step<H: Hosted>(
+        &mut self,
+        machine: &mut H,
+        now: Now,
+        input: Input<'_, H>,
+        said: &mut Said,
+    ) -> Result<(), Refused> {
+        match input {
+            Input::Reconfigure(_) if machine.raft().configuration().is_joint() => {
+                Err(Refused::Changing)
+            }
+            input => machine.step(now, input, said),
+        }
+    }
+}
+
+/// What becomes of a group that is asked to enter a joint configuration which does not leave itself.
+fn settled_from_joint<H: Hosted>() -> Verdict {
+    let mut schedule = Schedule::<H>::new(1, Options { members: 4, spare: 1, ..calm() });
+    schedule.run(u64::MAX, 2_000, |world| world.leader().is_some())?;
+    let until = schedule.now + 1_000_000;
+    schedule.run(until, u64::MAX, |_| false)?;
+    let leader = schedule.world.leader().expect("nothing is wrong yet") as u8;
+    let add = Some(Change::AddVoter(Slot::new(3)));
+    let leave = Some(Change::Remove(Slot::new(leader)));
+    let joint = Edit::Joint(false, [add, leave, None]);
+    schedule.act(Act::Change(leader, joint), None, leader)?;
+    schedule.settle()?;
+    assert!(schedule.world.marks.count(Mark::JointLeft) > 0);
+    assert!(!schedule.world.books.in_force(3).members().contains(Slot::new(leader)));
+    Ok(())
+}
+
+#[test]
+fn a_change_that_does_not_come_to_its_end_is_caught() {
+    assert_eq!(settled_from_joint::<Bad<Truth>>(), Ok(()));
+    let caught = settled_from_joint::<Bad<Torn>>().expect_err("it is seen");
+    assert_eq!(caught.oracle, "V8", "{caught}");
 }

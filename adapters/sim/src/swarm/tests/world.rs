@@ -1,6 +1,8 @@
 //! What the world itself watches over: holders, fences, and what excuses a group.
 
+use super::super::action::Act;
 use super::super::bare::Bare;
+use super::super::edit::Edit;
 use super::super::hosted::{Hosted, Input, Said};
 use super::super::marks::Mark;
 use super::super::process::Came;
@@ -9,9 +11,9 @@ use super::super::shrink::is_in_lane;
 use super::super::world::World;
 use super::calm;
 use quorate::Machine;
-use quorate::id::{EntryId, Index, Slot, Term};
+use quorate::id::{EntryId, Index, Members, Slot, Term};
 use quorate::lease::{Fence, Name, Token, holder};
-use quorate::raft::{Message, Write};
+use quorate::raft::{Change, Message, Write};
 use quorate::replica::Header;
 use quorate::time::{Instant, Span};
 
@@ -203,9 +205,83 @@ fn a_group_can_go_on_while_most_of_it_can() {
             let options = super::Options { members: members as u64, ..calm() };
             let mut world = Schedule::<Bare>::world_of(1, &options);
             world.members[..lost].iter_mut().for_each(|member| member.is_lost = true);
-            assert_eq!(world.recoverable(), 2 * (members - lost) > members, "{lost}/{members}");
+            let goes_on = world.recoverable(world.alive());
+            assert_eq!(goes_on, 2 * (members - lost) > members, "{lost}/{members}");
         }
     }
+}
+
+fn set(slots: &[u8]) -> Members {
+    slots.iter().copied().map(Slot::new).collect()
+}
+
+/// A group of five in which n0 leads and has had this change committed, before some are lost.
+fn changed(change: Edit, lost: &[usize]) -> World<Bare> {
+    let options = super::Options { members: 5, spare: 2, ..calm() };
+    let mut schedule = Schedule::<Bare>::new(1, options);
+    schedule.run(u64::MAX, 2_000, |world| world.leader().is_some()).expect("nothing is wrong");
+    for change in [change, Edit::Leave] {
+        let until = schedule.now + 1_000_000;
+        schedule.run(until, u64::MAX, |_| false).expect("nothing is wrong");
+        let leader = schedule.world.leader().expect("nobody is lost") as u8;
+        schedule.act(Act::Change(leader, change), None, leader).expect("nothing is wrong");
+    }
+    let until = schedule.now + 1_000_000;
+    schedule.run(until, u64::MAX, |_| false).expect("nothing is wrong");
+    let mut world = schedule.world;
+    for slot in lost {
+        (world.members[*slot].is_lost, world.members[*slot].machine) = (true, None);
+    }
+    world
+}
+
+#[test]
+fn whether_a_group_can_go_on_is_a_question_of_its_configuration() {
+    let add = |slot| Some(Change::AddVoter(Slot::new(slot)));
+    let remove = |slot| Some(Change::Remove(Slot::new(slot)));
+    let goes_on = |change, lost: &[usize]| {
+        let world = changed(change, lost);
+        world.recoverable(world.alive())
+    };
+    let learner = Edit::Simple(Change::AddLearner(Slot::new(3)));
+    assert!(goes_on(learner, &[0, 3]), "two of three voters are left");
+    assert!(!goes_on(learner, &[0, 1]), "a learner is no help");
+    let five = Edit::Joint(true, [add(3), add(4), None]);
+    assert!(goes_on(five, &[0, 1]), "three of five are left");
+    assert!(!goes_on(five, &[0, 1, 2]));
+    let moved = Edit::Joint(true, [remove(0), remove(1), add(3)]);
+    assert!(goes_on(moved, &[0, 1]), "who was removed is not missed");
+    assert!(!goes_on(moved, &[2, 3]), "nor is it a help");
+}
+
+#[test]
+fn both_halves_of_a_joint_configuration_are_needed() {
+    let add = |slot| Some(Change::AddVoter(Slot::new(slot)));
+    let remove = |slot| Some(Change::Remove(Slot::new(slot)));
+    let options = super::Options { members: 5, spare: 2, ..calm() };
+    let mut schedule = Schedule::<Bare>::new(1, options);
+    schedule.run(u64::MAX, 2_000, |world| world.leader().is_some()).expect("nothing is wrong");
+    let until = schedule.now + 1_000_000;
+    schedule.run(until, u64::MAX, |_| false).expect("nothing is wrong");
+    let leader = schedule.world.leader().expect("nobody is lost") as u8;
+    let others: Vec<u8> = (0..3).filter(|slot| *slot != leader).collect();
+    let joint = Edit::Joint(false, [remove(others[0]), add(3), add(4)]);
+    schedule.act(Act::Change(leader, joint), None, leader).expect("nothing is wrong");
+    let until = schedule.now + 1_000_000;
+    schedule.run(until, u64::MAX, |_| false).expect("nothing is wrong");
+    let goes_on = |slots: &[u8]| schedule.world.recoverable(set(slots));
+    let (one, two) = (others[0], others[1]);
+    assert!(goes_on(&[leader, two, 3]));
+    assert!(goes_on(&[leader, one, 3, 4]), "two of each");
+    assert!(!goes_on(&[leader, one, two]), "the new half has two of four");
+    assert!(!goes_on(&[leader, 3, 4]), "the old half has one of three");
+}
+
+#[test]
+fn nobody_is_destroyed_whom_a_configuration_in_force_needs() {
+    let world = changed(Edit::Simple(Change::Remove(Slot::new(2))), &[]);
+    assert!(!world.can_spare(0) && !world.can_spare(1), "two of two are needed");
+    assert!(world.can_spare(2) && world.can_spare(3));
 }
 
 /// A member with so many runs of one entry each in its log.
@@ -222,12 +298,12 @@ fn with_runs(world: &World<Bare>, count: u64) -> Bare {
 #[test]
 fn only_a_majority_that_is_out_of_runs_or_has_newer_entries_than_the_rest_is_an_excuse() {
     let most = calm().runs;
-    let excused = |runs: [u64; 3], core: &[usize]| {
+    let excused = |runs: [u64; 3], core: &[u8]| {
         let mut world = world();
         for (slot, runs) in runs.into_iter().enumerate() {
             world.members[slot].machine = Some(with_runs(&world, runs));
         }
-        world.out_of_runs(core)
+        world.out_of_runs(set(core))
     };
     assert!(!excused([0, 0, 0], &[0, 1, 2]));
     assert!(!excused([0, most - 1, 0], &[0, 1]), "there is room for one more");
@@ -245,14 +321,14 @@ fn a_member_out_of_runs_is_no_excuse_once_it_knows_of_a_commit() {
     let most = calm().runs;
     let machine = with_runs(&world, most);
     world.members[1].machine = Some(machine);
-    assert!(world.out_of_runs(&[0, 1]));
+    assert!(world.out_of_runs(set(&[0, 1])));
 
     // It hears that the first run is committed.
     let mut machine = with_runs(&world, most);
     let (term, prev) = (Term::new(most), EntryId::new(Term::new(most), Index::new(most)));
     let message =
         Message::Append { term, prev, entries: term, count: 0, commit: Index::new(1), round: 1 };
-    let header = Header { message, early: false };
+    let header = Header { message, early: false, bare: false };
     let now = world.members[1].clocks.show(0);
     let mut said = Said { most: machine.max_outputs(), ..Said::default() };
     let from = Slot::new(0);
@@ -261,5 +337,5 @@ fn a_member_out_of_runs_is_no_excuse_once_it_knows_of_a_commit() {
         .expect("a message is never refused");
     assert_eq!(machine.raft().commit(), Index::new(1));
     world.members[1].machine = Some(machine);
-    assert!(!world.out_of_runs(&[0, 1]), "it can compact");
+    assert!(!world.out_of_runs(set(&[0, 1])), "it can compact");
 }

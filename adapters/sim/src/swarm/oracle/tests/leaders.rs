@@ -2,7 +2,7 @@
 
 use super::super::Glance;
 use super::assert_breaks;
-use super::stage::{Stage, append, entry, matched, run, send, snapshot};
+use super::stage::{Stage, append, base, entry, matched, run, send, snapshot};
 use quorate::id::{Index, Slot, Term};
 use quorate::raft::{Input, Message, Read, Write};
 use quorate::replica::Output;
@@ -23,7 +23,7 @@ fn a_right_trace_passes() {
     stage.settle().unwrap();
     let compacted = snapshot(entry(1, 4));
     stage.books.snapshot(1, compacted).unwrap();
-    stage.tell(1, Input::Stored(compacted)).unwrap();
+    stage.tell(1, Input::Stored(base(compacted))).unwrap();
     stage.elect(1);
     stage.propose(1, 2);
     assert_eq!((stage.books.last_committed(), stage.books.reigns()), (7, 2));
@@ -144,7 +144,7 @@ fn a_vote_that_is_not_durable_is_seen() {
     assert_breaks(stage.says(1, send(2, grant(2))), "R8", "but on its disk is");
     let mut stage = Stage::led();
     let (term, last) = (Term::new(2), entry(1, 4));
-    let asks = send(2, Message::Vote { term, last });
+    let asks = send(2, Message::Vote { term, last, asked_to: false });
     assert_breaks(stage.says(1, asks), "R8", "n1 votes for n1");
 }
 
@@ -228,7 +228,7 @@ fn an_acknowledgement_to_a_leader_that_nobody_elected_is_seen() {
 
 #[test]
 fn a_read_that_is_served_too_early_is_seen() {
-    let read = Read { term: Term::new(1), round: 99 };
+    let read = Read { term: Term::new(1), round: 99, number: 0 };
     for is_stuck in [false, true] {
         let mut stage = Stage::led();
         stage.puppets[1].is_stuck = is_stuck;
@@ -245,7 +245,7 @@ fn a_read_that_is_served_too_early_is_seen() {
 
 #[test]
 fn what_a_read_need_not_see_is_not_held_against_it() {
-    let read = Read { term: Term::new(1), round: 99 };
+    let read = Read { term: Term::new(1), round: 99, number: 0 };
     let mut stage = Stage::led();
     stage.says(1, Output::Reading { read }).unwrap();
     stage.puppets[1].is_stuck = true;

@@ -2,7 +2,7 @@
 
 use super::super::Glance;
 use super::assert_breaks;
-use super::stage::{CIVIL, Stage, append, entry, run, snapshot};
+use super::stage::{CIVIL, Stage, append, base, entry, run, snapshot};
 use quorate::hlc::Stamp;
 use quorate::id::Index;
 use quorate::limits::BOARD;
@@ -95,9 +95,9 @@ fn a_write_that_leaves_a_gap_is_seen() {
 fn a_log_that_is_compacted_over_what_is_not_committed_is_seen() {
     let mut stage = Stage::led();
     stage.tell(0, Input::Propose { count: 1 }).unwrap();
-    let committed = stage.tell(0, Input::Stored(snapshot(entry(1, 4))));
+    let committed = stage.tell(0, Input::Stored(base(snapshot(entry(1, 4)))));
     assert_eq!(committed, Ok(()));
-    let told = stage.tell(0, Input::Stored(snapshot(entry(1, 5))));
+    let told = stage.tell(0, Input::Stored(base(snapshot(entry(1, 5)))));
     assert_breaks(told, "R12", "snapshot ends in 5@1, which is not committed");
 }
 

@@ -2,6 +2,7 @@
 //! the same trace without the lie.
 
 mod clocks;
+mod configuration;
 mod leaders;
 mod lease;
 mod logs;

@@ -8,7 +8,8 @@ use quorate::client::{Reply, What};
 use quorate::hlc::Stamp;
 use quorate::id::{ClientId, EntryId, Index, Members, Slot, Term};
 use quorate::limits::BOARD;
-use quorate::raft::{Config, Input, Message, Output as Below, Raft, Receipt, Snapshot, Write};
+use quorate::raft::{Base, Config, Configuration, Input, Message, Output as Below};
+use quorate::raft::{Raft, Receipt, Snapshot, Write};
 use quorate::replica::{Entry, Header, Output};
 use quorate::time::{Instant, Now, Span, Wall};
 use quorate::{Machine, Refused};
@@ -70,9 +71,14 @@ pub(super) const fn snapshot(boundary: EntryId) -> Snapshot {
     Snapshot { boundary, size: 10, digest: boundary.index.number() }
 }
 
+/// What a log goes on from after a snapshot, in a group that does not change.
+pub(super) fn base(snapshot: Snapshot) -> Base {
+    Base { snapshot, configuration: Configuration::of(Members::first(3)) }
+}
+
 /// One message to one member.
 pub(super) fn send(to: u8, message: Message) -> Output {
-    let header = Header { message, early: false };
+    let header = Header { message, early: false, bare: false };
     Output::Send { to: Members::only(Slot::new(to)), header }
 }
 
@@ -97,7 +103,18 @@ fn config(me: usize, voters: Members) -> Config {
     let (boot, seed) = (1, 1 + me as u64);
     let (election_timeout, heartbeat) = (Span::millis(150), Span::millis(30));
     let me = Slot::new(me as u8);
-    Config { me, voters, boot, seed, election_timeout, heartbeat, limits: BOARD }
+    Config {
+        me,
+        voters,
+        boot,
+        seed,
+        election_timeout,
+        heartbeat,
+        clock_drift: None,
+        promotion_lag: None,
+        rests: false,
+        limits: BOARD,
+    }
 }
 
 impl Stage {
@@ -105,7 +122,7 @@ impl Stage {
     pub(super) fn new() -> Self {
         let puppet = |me| Puppet::new(Raft::new(config(me, Members::first(3))).expect("sound"));
         let mut stage = Self {
-            books: Books::new(3, Span::millis(250)),
+            books: Books::new(3, Members::first(3), Span::millis(250)),
             puppets: (0..3).map(puppet).collect(),
             apart: None,
             slow: None,
@@ -157,7 +174,10 @@ impl Stage {
                     outputs.push(Output::Persist { receipt, write });
                 }
                 Below::Send { to, message } => {
-                    outputs.push(Output::Send { to, header: Header { message, early: false } });
+                    outputs.push(Output::Send {
+                        to,
+                        header: Header { message, early: false, bare: false },
+                    });
                 }
                 Below::Committed { index } if !puppet.is_stuck => {
                     let term = puppet.raft.log().term_at(index).expect("it is in the log");
@@ -165,7 +185,9 @@ impl Stage {
                     outputs.push(Output::Applied { index });
                 }
                 Below::Leading { .. } => outputs.push(Output::Leading),
+                Below::NotTransferred { to } => outputs.push(Output::NotTransferred { to }),
                 Below::Following { leader, .. } => outputs.push(Output::Following { leader }),
+                Below::Unreadable { read } => outputs.push(Output::Unreadable { read }),
                 Below::Reading { read } => outputs.push(Output::Reading { read }),
                 Below::Readable { read, .. } => readable = Some(read),
                 Below::Committed { .. } | Below::SnapshotReceived { .. } => {}
@@ -263,12 +285,20 @@ impl Stage {
         self.settle().expect("a right trace");
     }
 
-    /// A member forgets that there are others: it is a group of its own from now on.
+    /// A member forgets that there are others: it is a group of its own from now on, and all changes
+    /// since are entries to it.
     pub(super) fn usurp(&mut self, slot: usize) {
         let only = Members::only(Slot::new(slot as u8));
         let writes: Vec<_> = self.puppets[slot].raft.image().collect();
         let mut raft = Raft::new(config(slot, only)).expect("sound");
-        writes.iter().for_each(|write| raft.replay(write));
+        for write in &writes {
+            raft.replay(&match *write {
+                Write::Configure { entry: EntryId { term, index }, .. } => {
+                    Write::Append { term, first: index, last: index }
+                }
+                write => write,
+            });
+        }
         self.puppets[slot].raft = raft;
         self.tell(slot, Input::Tick).expect("it only looks at the clock");
     }
@@ -291,7 +321,7 @@ impl Stage {
         self.books.crashed(slot);
         self.pending[slot].clear();
         let config = Config { boot: 2, ..config(slot, Members::first(3)) };
-        let mut raft = Raft::recover(config, snapshot).expect("sound");
+        let mut raft = Raft::recover(config, snapshot.map(base)).expect("sound");
         writes.iter().for_each(|write| raft.replay(write));
         let Puppet { clock, lies, .. } = self.puppets[slot].clone();
         let applied = raft.log().floor();

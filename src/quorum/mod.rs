@@ -7,13 +7,23 @@
 //!
 //! The common rule "2f+1 of n" is right only when n = 3f+1. With five members it is unsafe: two
 //! quorums of three can meet in the one liar. (Castro and Liskov 1999 fix n = 3f+1 throughout.)
+//!
+//! [`majority`] says what a majority of a set has done, and [`joint`] what majorities of two sets
+//! have both done, while a group changes from one to the other (Ongaro's dissertation, 4.3). They
+//! know nothing of logs or terms: anyone's test suite can be played against them.
 
-use crate::id::{Index, Members, Slot};
+pub mod joint;
+pub mod majority;
 
-/// The size of a majority of `n` members: `floor(n/2) + 1`.
-#[must_use]
-pub const fn majority(n: usize) -> usize {
-    (n / 2).saturating_add(1)
+/// What has become of a vote.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Vote {
+    /// Enough have said yes.
+    Won,
+    /// So many have said no that enough can never say yes.
+    Lost,
+    /// Neither; it hangs on those who have said nothing.
+    Pending,
 }
 
 /// How many liars a group of `n` members tolerates: `floor((n-1)/3)`.
@@ -29,39 +39,14 @@ pub const fn byzantine(n: usize) -> usize {
     (n.saturating_add(liars(n)) / 2).saturating_add(1)
 }
 
-/// The highest value that a majority of `voters` has reached, or the lowest value of all if a
-/// voter's is missing. Without voters it is the highest value there is: nobody holds it back.
-///
-/// It compares every voter with every other, which for groups of this size beats a sort and has
-/// no order to get wrong.
-#[must_use]
-pub fn reached<T: Copy + Ord>(voters: Members, lowest: T, value: impl Fn(Slot) -> T) -> T {
-    let needed = majority(voters.len());
-    let mut best = lowest;
-    for candidate in voters.iter().map(&value) {
-        let holders = voters.iter().filter(|&slot| value(slot) >= candidate).count();
-        if candidate > best && holders >= needed {
-            best = candidate;
-        }
-    }
-    best
-}
-
-/// The highest index that a majority of `voters` holds.
-#[must_use]
-pub fn committed(voters: Members, matched: impl Fn(Slot) -> Index) -> Index {
-    reached(voters, Index::ZERO, matched)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::vec::Vec;
 
     #[test]
     fn any_two_quorums_intersect_as_they_must_and_the_faultless_suffice() {
         for n in 1..=100 {
-            let m = majority(n);
+            let m = majority::size(n);
             assert!(2 * m > n, "two majorities of {n} share a member");
             assert!(2 * (m - 1) <= n, "no smaller number would do");
             assert!(m <= n - (n - 1) / 2, "a majority of {n} is left after (n-1)/2 crashes");
@@ -80,18 +65,5 @@ mod tests {
         let sizes: [(usize, usize); 6] = [(4, 3), (5, 4), (6, 4), (7, 5), (10, 7), (13, 9)];
         assert!(sizes.iter().all(|&(n, q)| byzantine(n) == q));
         assert!(2 * (2 * liars(5) + 1) <= 5 + liars(5), "3 of 5 meet in the liar alone");
-    }
-
-    /// openraft#1802: an optimised scan "committed" what two of five voters held.
-    #[test]
-    fn the_quorum_scan_agrees_with_sorting_for_every_order_of_progress() {
-        let voters: Members = (0..5).map(Slot::new).collect();
-        for code in 0..4_usize.pow(5) {
-            let at: Vec<usize> = (0..5).map(|i| code / 4_usize.pow(i) % 4).collect();
-            let mut sorted = at.clone();
-            sorted.sort_unstable();
-            let found = reached(voters, 0, |slot| at[slot.position()]);
-            assert_eq!(found, sorted[2], "{at:?}");
-        }
     }
 }
