@@ -396,3 +396,106 @@ fn a_member_that_was_removed_while_it_was_sent_a_snapshot_is_sent_none_any_more(
     c.ask(0, Input::Read).unwrap();
     assert!(!c.machine(0).is_sending());
 }
+
+fn hears(c: &Group, from: u8, to: u8) -> usize {
+    let is_from_to = |it: &&_| is_link(it, from, to);
+    c.flights.iter().filter(is_from_to).count()
+}
+
+fn is_link<P>(flight: &quorate_sim::cluster::Flight<P>, from: u8, to: u8) -> bool {
+    (flight.from, flight.to) == (Slot::new(from), Slot::new(to))
+}
+
+#[test]
+fn who_is_removed_is_told_until_that_is_committed_and_not_after() {
+    let mut c = Group::of(3);
+    c.elect(0);
+    c.settle();
+    let without = c.machine(0).configuration().simple(&[Change::Remove(Slot::new(2))]);
+    c.ask(0, Input::Reconfigure(without.unwrap())).unwrap();
+    assert!(matches!(c.newest(0, 2), Some(Message::Configure { .. })));
+    c.settle();
+    c.flights.clear();
+    c.jump(Span::millis(30));
+    c.tick(0);
+    assert_eq!((hears(&c, 0, 1), hears(&c, 0, 2)), (1, 0));
+}
+
+#[test]
+fn a_change_is_sent_once_and_not_again_before_it_is_answered() {
+    let mut c = Group::of(3);
+    c.elect(0);
+    c.settle();
+    let change = |it: &Message| matches!(it, Message::Configure { .. });
+    let sent = |c: &Group, to| {
+        let to_him = c.flights.iter().filter(|it| is_link(it, 0, to));
+        to_him.filter(|it| change(&it.packet.0)).count()
+    };
+    let learn = c.machine(0).configuration().simple(&[Change::AddLearner(Slot::new(2))]);
+    c.ask(0, Input::Reconfigure(learn.unwrap())).unwrap();
+    assert_eq!((sent(&c, 1), sent(&c, 2)), (1, 1), "to one that is streamed to");
+    c.flights.clear();
+    for _ in 0..3 {
+        c.propose(0, 1);
+    }
+    assert_eq!((sent(&c, 1), sent(&c, 2)), (0, 0));
+}
+
+#[test]
+fn a_change_that_cannot_be_is_ignored() {
+    let mut c = Group::of(3);
+    c.elect(0);
+    c.settle();
+    let (term, prev) = (Term::new(1), c.last(1));
+    let configuration = *c.machine(1).configuration();
+    for of in [0, 2] {
+        let of = Term::new(of);
+        let message = Message::Configure { term, prev, of, configuration, committed: false };
+        c.say(0, 1, message);
+        assert_eq!(c.last(1), prev, "entries of {of} in {term}");
+    }
+}
+
+#[test]
+fn bytes_that_describe_no_configuration_are_malformed() {
+    use quorate::codec::Codec;
+    use quorate::raft::Configuration;
+    let four = Configuration::of(quorate::id::Members::first(4));
+    let next = four.simple(&[Change::AddLearner(Slot::new(5))]).unwrap();
+    let mut bytes = quorate::bounded::List::<u8, 32>::new();
+    next.encode(&mut bytes).unwrap();
+    let bytes = bytes.to_vec();
+    assert_eq!(Configuration::decode(&mut bytes.as_slice()), Ok(next));
+    // Four sets of four bytes: voters, outgoing voters, learners, witnesses; and one that says whether
+    // it leaves itself.
+    for (place, byte, why) in [
+        (0, 0, "nobody votes"),
+        (8, 1, "a voter learns"),
+        (12, 32, "a learner is a witness"),
+        (12, 64, "a witness does not vote"),
+        (16, 1, "it is not joint and leaves itself"),
+        (16, 2, "neither yes nor no"),
+    ] {
+        let mut wrong = bytes.clone();
+        wrong[place] = byte;
+        assert!(Configuration::decode(&mut wrong.as_slice()).is_err(), "{why}");
+    }
+}
+
+#[test]
+fn what_cannot_be_changed_says_what_to_do() {
+    use quorate::raft::Unchangeable;
+    let slot = Slot::new(3);
+    for (error, hint) in [
+        (Unchangeable::Joint, "leave"),
+        (Unchangeable::NotJoint, "nothing to leave"),
+        (Unchangeable::NobodyVotes, "add a voter"),
+        (Unchangeable::NobodyWouldVote, "keep a voter"),
+        (Unchangeable::SeveralVoters, "joint"),
+        (Unchangeable::NoSuchSlot(slot), "slot 3"),
+        (Unchangeable::Witness(slot), "remove it first"),
+        (Unchangeable::NoWitness(slot), "remove it first"),
+    ] {
+        assert!(error.to_string().contains(hint), "{error}");
+    }
+}

@@ -212,3 +212,62 @@ fn a_leader_whose_disk_is_slow_and_goes_on_stays() {
     }
     assert!(c.machine(0).leads());
 }
+
+#[test]
+fn a_round_that_nobody_has_answered_gives_no_lease() {
+    let mut c = Group::new(3, setup(3));
+    c.elect(0);
+    c.settle();
+    c.part(&[0], &[1, 2]);
+    c.pass(Span::millis(31));
+    assert!(c.machine(0).leads() && !c.machine(0).has_lease());
+}
+
+#[test]
+fn a_read_by_lease_is_named_after_the_newest_round() {
+    let mut c = led(3);
+    c.pass(Span::millis(90));
+    assert!(reads_at_once(&mut c, 0));
+    let (read, _) = c.readable(0).unwrap();
+    assert!(read.round >= 3, "{read:?}");
+}
+
+#[test]
+fn a_leader_that_steps_down_says_whose_silence_it_was() {
+    use quorate::Machine;
+    use quorate::time::Now;
+    use quorate_sim::raft::Outputs;
+    let why = |raft: &mut Raft, micros| {
+        let mut out = Outputs::with_room(raft.max_outputs());
+        raft.step(Now::mono(micros), Input::Tick, &mut out).unwrap();
+        out.events.iter().find_map(|event| match event {
+            Event::SteppedDown { why, .. } => Some(*why),
+            _ => None,
+        })
+    };
+    let mut raft = alone(None);
+    let mut out = Outputs::with_room(raft.max_outputs());
+    raft.step(Now::mono(360_000), Input::Propose { count: 1 }, &mut out).unwrap();
+    let told: Vec<_> = (0..10).filter_map(|n| why(&mut raft, 400_000 + n * 50_000)).collect();
+    assert_eq!(told, [quorate::event::SteppedDown::DiskSilent]);
+    let mut c = led(3);
+    c.part(&[0], &[1, 2]);
+    let mut raft = c.machine(0).clone();
+    let now = c.now_of(Slot::new(0)).mono.as_micros();
+    let told: Vec<_> = (1..10).filter_map(|n| why(&mut raft, now + n * 40_000)).collect();
+    assert_eq!(told, [quorate::event::SteppedDown::QuorumSilent]);
+}
+
+#[test]
+fn two_leaders_that_differ_in_time_alone_are_one_without_it() {
+    let led_after = |span: Span| {
+        let mut c = led(3);
+        c.jump(span);
+        c.disk_is_fast(0, false);
+        c.propose(0, 1);
+        (c.machine(0).clone(), c.machine(0).clone().without_time())
+    };
+    let ((earlier, one), (later, other)) = (led_after(Span::millis(3)), led_after(Span::millis(9)));
+    assert_ne!(earlier, later);
+    assert_eq!(one, other);
+}

@@ -240,3 +240,22 @@ fn a_read_that_the_leader_does_not_hear_of_is_given_up_after_a_timeout() {
     c.pass(Span::millis(60));
     assert!(c.readable(1).is_some());
 }
+
+#[test]
+fn a_question_of_an_old_term_is_answered_with_the_new_one() {
+    let mut c = led_group();
+    let newer = c.machine(0).term();
+    let term = Term::new(newer.number() - 1);
+    c.flights.clear();
+    c.say(1, 0, Message::ReadIndex { term, life: 1, number: 1 });
+    assert_eq!(c.newest(0, 1), Some(Message::Stale { term: newer }));
+    assert!(c.machine(0).leads());
+}
+
+#[test]
+fn an_answer_of_a_newer_term_is_no_answer_and_brings_the_term() {
+    let mut c = read_at_a_follower();
+    let (term, life, number, index) = (Term::new(9), 1, 1, Index::new(1));
+    c.say(0, 1, Message::ReadIndexReply { term, life, number, index });
+    assert_eq!((c.machine(1).term(), c.readable(1)), (term, None));
+}

@@ -198,3 +198,40 @@ fn a_learner_that_wakes_or_restarts_finds_its_silent_leader() {
     assert_eq!((c.machine(3).leader(), rest(&c)), (Some(Slot::new(0)), 4));
     assert_eq!(c.machine(0).term(), term);
 }
+
+#[test]
+fn who_is_set_up_to_stay_awake_does() {
+    let mut c = Group::of(3);
+    c.elect(0);
+    c.settle();
+    let (term, last) = (Term::new(1), c.last(0));
+    c.say(0, 1, Message::Rest { term, last });
+    assert!(!c.machine(1).is_resting());
+}
+
+#[test]
+fn nobody_rests_before_all_of_it_is_on_disk() {
+    let mut c = Group::new(3, setup(3));
+    c.elect(0);
+    c.settle();
+    c.disk_is_fast(1, false);
+    c.propose(0, 1);
+    c.deliver(0, 1);
+    let last = c.last(0);
+    assert_eq!(c.last(1), last);
+    c.say(0, 1, Message::Rest { term: Term::new(1), last });
+    assert!(!c.machine(1).is_resting(), "the entry is not on its disk");
+    c.persist(Slot::new(1), 9);
+    c.notice(Slot::new(1));
+    c.say(0, 1, Message::Rest { term: Term::new(2), last });
+    assert!(!c.machine(1).is_resting(), "the term is not on its disk");
+}
+
+#[test]
+fn a_leader_that_wakes_takes_everyone_as_heard_just_now() {
+    let mut c = resting(3);
+    c.jump(Span::secs(3_600));
+    c.part(&[0], &[1, 2]);
+    c.propose(0, 1);
+    assert_eq!(c.machine(0).last_heard(), Some(c.now_of(Slot::new(0)).mono));
+}

@@ -68,3 +68,30 @@ fn a_refused_vote_brings_the_real_term_back_and_an_old_answer_says_nothing() {
     c.say(1, 0, reply(5, false));
     assert_eq!((c.machine(0).role(), c.machine(0).term()), ("follower", Term::new(5)));
 }
+
+#[test]
+fn a_candidate_of_an_old_term_gets_no_vote_though_nobody_had_it() {
+    let mut c = Group::of(3);
+    c.settle();
+    c.jump(Span::millis(151));
+    c.say(2, 1, Message::Stale { term: Term::new(5) });
+    c.flights.clear();
+    let last = EntryId::ZERO;
+    c.say(0, 1, Message::Vote { term: Term::new(3), last, asked_to: false });
+    let no = Message::VoteReply { term: Term::new(5), granted: false };
+    assert_eq!((c.newest(1, 0), c.machine(1).vote()), (Some(no), None));
+}
+
+#[test]
+fn a_canvasser_that_gives_its_vote_away_follows() {
+    let mut c = Group::of(3);
+    c.settle();
+    c.say(2, 1, Message::Stale { term: Term::new(5) });
+    c.ring(1);
+    assert_eq!(c.machine(1).role(), "canvasser");
+    c.flights.clear();
+    c.say(0, 1, Message::Vote { term: Term::new(5), last: EntryId::ZERO, asked_to: false });
+    assert_eq!((c.machine(1).role(), c.machine(1).vote()), ("follower", Some(Slot::new(0))));
+    let yes = Message::VoteReply { term: Term::new(5), granted: true };
+    assert_eq!(c.newest(1, 0), Some(yes));
+}
