@@ -306,3 +306,18 @@ fn a_snapshot_that_cannot_be_is_refused() {
     }
     assert_eq!(*c.machine(1), before);
 }
+
+#[test]
+fn a_leader_whose_follower_has_the_snapshot_is_sending_none() {
+    let mut c = Group::of(3);
+    c.elect(0);
+    c.settle();
+    c.crash(Slot::new(2), 0);
+    c.propose(0, 8);
+    c.settle();
+    c.compact(0);
+    c.start(Slot::new(2));
+    c.pass(Span::millis(300));
+    assert_eq!(c.last(2), c.last(0), "{}", c.story());
+    assert!(!c.machine(0).is_sending());
+}
