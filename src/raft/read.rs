@@ -10,7 +10,7 @@
 //! While the leader has its [lease](super::lease) a read waits for nobody.
 //!
 //! A follower asks its leader, one question under way at a time, for all reads that it has taken. It
-//! asks again with every round that it hears, and gives up after an election timeout (it may hear a leader
+//! asks the same again with every round that it hears, and gives up after an election timeout (it may hear a leader
 //! that cannot hear it), so no loss leaves a read without an outcome; its numbers never repeat within a
 //! life, and the question names the life.
 //!
@@ -49,12 +49,15 @@ pub(super) struct Questions {
     taken: u64,
     asked: u64,
     told: u64,
+    /// The question is to be asked again.
+    is_lost: bool,
     /// When the oldest that is not answered was taken.
     since: Instant,
 }
 
 impl Questions {
-    pub(super) const NONE: Self = Self { taken: 0, asked: 0, told: 0, since: Instant::ORIGIN };
+    pub(super) const NONE: Self =
+        Self { taken: 0, asked: 0, told: 0, is_lost: false, since: Instant::ORIGIN };
 
     /// Counts every wait from `now`.
     pub(super) const fn begin_at(&mut self, now: Instant) {
@@ -81,14 +84,17 @@ impl Questions {
 
     /// A new round was heard: what has not been answered may have been lost.
     pub(super) const fn repeat(&mut self) {
-        self.asked = self.told;
+        self.is_lost = true;
     }
 
-    /// The question to ask now, if none is under way.
+    /// The question to ask now: the one under way once more, or else a new one. Reads taken since do not
+    /// join the one under way, or it would wait for a later round each time.
     fn due(&mut self) -> Option<u64> {
-        let is_due = self.asked <= self.told && self.taken > self.told;
-        self.asked = if is_due { self.taken } else { self.asked };
-        is_due.then_some(self.taken)
+        let is_under_way = self.asked > self.told;
+        let is_due = if is_under_way { self.is_lost } else { self.taken > self.told };
+        self.asked = if is_under_way { self.asked } else { self.taken };
+        self.is_lost = false;
+        is_due.then_some(self.asked)
     }
 }
 

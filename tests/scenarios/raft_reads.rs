@@ -259,3 +259,27 @@ fn an_answer_of_a_newer_term_is_no_answer_and_brings_the_term() {
     c.say(0, 1, Message::ReadIndexReply { term, life, number, index });
     assert_eq!((c.machine(1).term(), c.readable(1)), (term, None));
 }
+
+// Each round had the question asked again for newer reads too, which then waited for a later round: where
+// heartbeats are shorter than a round trip, a follower that was always read from was never answered.
+#[test]
+fn a_question_that_is_asked_again_waits_no_longer_for_reads_taken_since() {
+    let mut c = Group::new(5, Setup { heartbeat: Span::millis(5), ..Setup::of(5) });
+    c.elect(0);
+    c.settle();
+    c.nodes[1].told.clear();
+    c.ask(1, Input::Read).unwrap();
+    for beat in 0..10 {
+        c.jump(Span::millis(5));
+        c.tick(0);
+        while c.deliver(0, 1) | c.deliver(1, 0) {}
+        c.ask(1, Input::Read).unwrap();
+        // The next to answer is three rounds behind.
+        if beat >= 3 {
+            c.deliver(0, 2);
+            while c.deliver(2, 0) {}
+        }
+    }
+    while c.deliver(0, 1) {}
+    assert!(c.readable(1).is_some(), "{}", c.story());
+}
