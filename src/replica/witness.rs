@@ -140,10 +140,11 @@ impl Witness {
         let Some(term) = log.term_at(index).filter(|_| is_long || is_motley || is_changed) else {
             return Ok(());
         };
-        if index <= log.floor().index {
+        let configuration = *log.configuration_at(index);
+        // One that joins does not know yet who belongs to the group there.
+        if index <= log.floor().index || configuration.voters().is_empty() {
             return Ok(());
         }
-        let configuration = *log.configuration_at(index);
         let snapshot = Snapshot { boundary: EntryId::new(term, index), size: 1, digest: 0 };
         self.below(now, raft::Input::Stored(Base { snapshot, configuration }), out)
     }

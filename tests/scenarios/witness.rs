@@ -272,3 +272,17 @@ fn a_part_of_a_snapshot_that_is_not_as_long_as_it_says_is_ignored() {
     assert_eq!(group.witness.raft().log(), before.raft().log(), "it says nothing that is true");
     assert_eq!(group.witness.raft().incoming(), None);
 }
+
+// A replica that joined did the same: a snapshot of nothing that says of nobody that it belongs to the group.
+#[test]
+fn a_witness_that_does_not_know_the_group_yet_lets_nothing_go() {
+    let mut group = Group::new();
+    group.witness = Witness::new(config(2, Members::NONE)).unwrap();
+    let (term, prev) = (Term::new(1), quorate::id::EntryId::ZERO);
+    let (count, commit) = (40, quorate::id::Index::new(40));
+    let message = raft::Message::Append { term, prev, entries: term, count, commit, round: 1 };
+    let header = Header { message, early: false, bare: true };
+    group.tell_witness(witness::Input::Message { from: Slot::new(0), header, chunk: &[] });
+    let log = group.witness.raft().log();
+    assert_eq!((log.last().index, log.floor()), (commit, prev));
+}
