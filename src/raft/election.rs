@@ -61,13 +61,13 @@ impl Raft {
             // It may have been removed, and be told nothing any more: what it was asked ends here.
             self.role = Role::Follower(Following::nobody());
         }
-        let to = self.configuration().members().without(self.config.me);
-        if let Some(term) = self.term.next().filter(|_| self.config.rests && !to.is_empty()) {
-            // It could not be elected, but a leader that rests shows itself when it is asked.
-            out.push(Output::Send {
-                to,
-                message: Message::PreVote { term, last: self.log.last() },
-            });
+        // It could not be elected, but if it belongs to the group, a leader that rests shows itself when
+        // it is asked.
+        let (members, me) = (self.configuration().members(), self.config.me);
+        let (to, asks) = (members.without(me), self.config.rests && members.contains(me));
+        if let Some(term) = self.term.next().filter(|_| asks && !to.is_empty()) {
+            let last = self.log.last();
+            out.push(Output::Send { to, message: Message::PreVote { term, last } });
         }
     }
 

@@ -235,3 +235,20 @@ fn a_leader_that_wakes_takes_everyone_as_heard_just_now() {
     c.propose(0, 1);
     assert_eq!(c.machine(0).last_heard(), Some(c.now_of(Slot::new(0)).mono));
 }
+
+#[test]
+fn a_member_that_was_removed_does_not_wake_those_who_rest() {
+    let mut c = Group::new(3, setup(3));
+    c.elect(0);
+    c.settle();
+    let without = c.machine(0).configuration().simple(&[Change::Remove(Slot::new(2))]);
+    c.ask(0, Input::Reconfigure(without.unwrap())).unwrap();
+    c.settle();
+    c.pass(Span::millis(90));
+    c.flights.clear();
+    for _ in 0..20 {
+        c.pass(Span::millis(50));
+        assert!(c.machine(0).is_resting() && c.machine(1).is_resting(), "{}", c.story());
+    }
+    assert_eq!(c.machine(2).leader(), None);
+}
