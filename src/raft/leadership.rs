@@ -126,6 +126,7 @@ impl Leadership {
             stretch_began: now,
             keeps_up: false,
         };
+        self.asking = self.asking.minus(members);
         for slot in members.iter() {
             while self.peers.len() <= slot.position() && self.peers.push(unknown()).is_ok() {}
             if let Some(peer) = self.peers.get_mut(slot.position()) {
@@ -149,7 +150,7 @@ impl Leadership {
         self.peers.get(slot.position()).map_or(Index::ZERO, |peer| peer.matched)
     }
 
-    /// Takes all followers as heard at `now`, and the heartbeat as just sent.
+    /// Takes all followers as heard at `now`, and the last heartbeat as sent then.
     pub(super) fn begin_at(&mut self, now: Instant, heartbeat: Span) {
         self.next_heartbeat = now.after(heartbeat);
         self.peers.iter_mut().for_each(|peer| (peer.heard, peer.stretch_began) = (now, now));

@@ -112,7 +112,7 @@ pub struct Raft {
     promised_until: Instant,
     /// Reigns of this member since the last commit: each doubles the next timeout.
     fruitless: u8,
-    /// How many reads this member has taken as a follower.
+    /// How many reads this member has named by a number of their own: as a follower, or by lease.
     reads: u64,
     disk: Disk,
     /// The durable snapshot at the floor.
@@ -365,8 +365,8 @@ impl Machine for Raft {
 
     fn max_outputs(&self) -> usize {
         // A ballot and two runs to write; one answer; twice one message to each member, and the
-        // answer to its read; commit, role, read taken, reads confirmed or in vain, snapshot received, two words
-        // about a transfer, one about rest.
+        // answer to its read; commit, role, read taken, reads confirmed or in vain, snapshot
+        // received, two words about a transfer, one about rest.
         self.config.limits.members.saturating_mul(3).saturating_add(14)
     }
 }

@@ -1,8 +1,8 @@
 //! Snapshots of a replica: the state, the sessions and the position, as bytes.
 //!
 //! The bytes are the position of the boundary, the configuration there, the length of the sessions,
-//! the sessions, then what the state machine writes: equal replicas make equal bytes, so a transfer that one leader began
-//! another may finish.
+//! the sessions, then what the state machine writes: equal replicas make equal bytes, so a transfer that
+//! one leader began another may finish.
 
 use super::{Header, Output, Replica, Sessions, Source};
 use crate::bounded::List;
@@ -80,8 +80,8 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Takes a snapshot when half the log, or half its runs or its changes of the configuration, are
-    /// held and enough of them applied, or when a follower's log is nearly full; not while another is on its way in or to the disk and,
-    /// while there is room, not while one is on its way to a follower.
+    /// held and enough of them applied, or when a follower's log is nearly full; not while another is on
+    /// its way in or to the disk and, while there is room, not while one is on its way to a follower.
     pub(super) fn take_snapshot<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         // One that a leader began to send, and that the log has overtaken, will not be finished.
         let applied = self.applied.entry.index;
