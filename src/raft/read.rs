@@ -10,9 +10,9 @@
 //! While the leader has its [lease](super::lease) a read waits for nobody.
 //!
 //! A follower asks its leader, one question under way at a time, for all reads that it has taken. It
-//! asks the same again with every round that it hears, and gives up after an election timeout (it may hear a leader
-//! that cannot hear it), so no loss leaves a read without an outcome; its numbers never repeat within a
-//! life, and the question names the life.
+//! asks the same again with every round that it hears, and gives up after an election timeout (it may
+//! hear a leader that cannot hear it), so no loss leaves a read without an outcome; its numbers never
+//! repeat within a life, and the question names the life.
 //!
 //! Before an entry of its own term is committed a leader does not know what is, and confirms
 //! nothing (etcd#7331); its reads wait and are not dropped (etcd#11483).

@@ -9,8 +9,9 @@
 //! - the leader: by anything but a tick, the word of its disk, or doubt about another. It begins a round
 //!   at once and counts the silence of nobody against them.
 //! - a follower: likewise, and by doubt about its leader. It tells its leader, which wakes that too,
-//!   listens again, and gives it one election timeout to show itself before it elects another: so a member that restarts and finds
-//!   nobody to follow wakes the group without bringing its leader down (tikv#6596, tikv#16429).
+//!   listens again, and gives it one election timeout to show itself before it elects another: so a
+//!   member that restarts and finds nobody to follow wakes the group without bringing its leader down
+//!   (tikv#6596, tikv#16429).
 //!
 //! A leader that dies while its group rests is missed by nobody: hosts say [`Input::Suspect`].
 
