@@ -17,6 +17,9 @@ pub const fn size(n: usize) -> usize {
 /// has no order to get wrong.
 #[must_use]
 pub fn reached<T: Copy + Ord>(voters: Members, value: impl Fn(Slot) -> T) -> Option<T> {
+    if voters.is_empty() {
+        return None;
+    }
     let needed = size(voters.len());
     let is_highest = |least: &T| {
         let (mut reached, mut passed) = (0_usize, 0_usize);

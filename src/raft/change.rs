@@ -90,9 +90,6 @@ impl Raft {
 
     /// Stops leading once it is committed that this member does not vote.
     pub(super) fn retire<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        if !self.leads() {
-            return;
-        }
         let newest = self.log.configured();
         let is_voter = newest.configuration.electorate().contains(self.config.me);
         if !is_voter && newest.at <= self.commit {

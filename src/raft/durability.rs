@@ -214,15 +214,17 @@ fn piece_at(log: &Log, first: Index) -> Option<Write> {
 }
 
 impl Raft {
-    /// Hands the next write to the disk, if one is due: the ballot before the entries made in it.
+    /// Whether the disk has been handed all that it must hold.
+    pub(super) fn is_written(&self) -> bool {
+        let disk = &self.disk;
+        disk.ballots_written == disk.ballots
+            && disk.written == self.log.last().index
+            && (disk.base == Standing::Current || self.snapshot.is_none())
+    }
+
+    /// What the disk is to be handed next: the ballot before the entries made in it.
     pub(super) fn next_write(&mut self) -> Option<(Receipt, Write)> {
         let disk = &mut self.disk;
-        let is_written = disk.ballots_written == disk.ballots
-            && disk.written == self.log.last().index
-            && (disk.base == Standing::Current || self.snapshot.is_none());
-        if is_written {
-            return None;
-        }
         let (term, vote) = (self.term, self.vote);
         let heard = disk.heard(self.now);
         let write = if let Some(snapshot) = self.snapshot.filter(|_| disk.base != Standing::Current)
@@ -328,7 +330,7 @@ impl Raft {
         configuration: Option<&Configuration>,
     ) -> bool {
         let limits = &self.config.limits;
-        let is_full = self.log.changes_up_to(before) >= limits.configurations;
-        self.log.runs_with(before, term) <= limits.runs && !(is_full && configuration.is_some())
+        let is_full = || self.log.changes_up_to(before) >= limits.configurations;
+        self.log.runs_with(before, term) <= limits.runs && !(configuration.is_some() && is_full())
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Following {
     pub(super) vote_owed: bool,
     /// Up to where the log agrees with the leader's.
     matched: Index,
-    /// Up to where the leader was told so.
+    /// Up to where the leader was told so, or is told so with what is on its way to the disk.
     acked: Index,
     /// The leader's newest round.
     round: u64,
@@ -139,14 +139,17 @@ impl Raft {
             return answer;
         }
         let (floor, last) = (self.log.floor(), prev.index.plus(u64::from(count)));
-        let lowest = EntryId::new(entries, prev.index.next().max(floor.index));
-        if self.rules_out(prev) || (lowest.index <= last && self.rules_out(lowest)) {
-            return self.contradicted(from, out);
-        }
-        // Below the floor everything is committed, so it is the same in every log.
-        if prev.index >= floor.index && !self.log.contains(prev) {
-            let (hint, round) = (self.log.could_match(prev), self.answer());
-            return Some(Message::Conflict { term, rejected: prev.index, hint, round });
+        // Nearly every message goes on from the last entry, and so contradicts nothing.
+        if prev != self.log.last() {
+            let lowest = EntryId::new(entries, prev.index.next().max(floor.index));
+            if self.rules_out(prev) || (lowest.index <= last && self.rules_out(lowest)) {
+                return self.contradicted(from, out);
+            }
+            // Below the floor everything is committed, so it is the same in every log.
+            if prev.index >= floor.index && !self.log.contains(prev) {
+                let (hint, round) = (self.log.could_match(prev), self.answer());
+                return Some(Message::Conflict { term, rejected: prev.index, hint, round });
+            }
         }
         let first = prev.index.max(floor.index).next();
         let agreed = match self.log.first_other(first, last, entries) {
@@ -154,7 +157,12 @@ impl Raft {
             None => last,
         };
         self.commit_to(commit.min(agreed));
+        let durable = self.disk.durable();
         if let Role::Follower(following) = &mut self.role {
+            if agreed > durable {
+                // What is here already is told with what is on its way to the disk.
+                following.acked = following.acked.max(durable.min(prev.index));
+            }
             // What there was no room for waits for the next round, or the leader would send it, and
             // this member answer, as fast as the network permits.
             if count > 0 && agreed == last && agreed <= following.acked {
@@ -177,7 +185,8 @@ impl Raft {
         out: &mut X,
     ) -> Index {
         let before = first.previous();
-        if self.rules_out(EntryId::new(term, first)) {
+        let is_beyond = first > self.log.last().index;
+        if !is_beyond && self.rules_out(EntryId::new(term, first)) {
             self.contradicted(from, out);
             return before;
         }
@@ -191,7 +200,7 @@ impl Raft {
             out.event(Event::Ignored { from, why });
             return before;
         }
-        if first <= self.log.last().index {
+        if !is_beyond {
             out.event(Event::Truncated { from: first });
             self.log.cut(first);
             self.disk.cut(first);

@@ -7,7 +7,7 @@
 //! known but that it is committed, and the configuration as of there.
 //!
 //! **Invariants** runs are contiguous, none is empty, terms rise from run to run and none is below
-//! the floor's. Configurations stand at rising indices that the log holds, the first one at or below
+//! the floor's; the last entry is that of the last run. Configurations stand at rising indices that the log holds, the first one at or below
 //! the floor.
 
 use super::Configuration;
@@ -39,23 +39,34 @@ pub struct Configured {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Log {
     floor: EntryId,
+    /// That of the last run, or the floor: nearly every step asks for it.
+    last: EntryId,
     runs: List<Run, { limits::MOST.runs }>,
     /// The configuration at the floor.
     founded: Configured,
-    /// Those above it.
+    /// That of the last entry: the newest of all, which nearly every step asks for.
+    newest: Configured,
+    /// Those above the floor.
     configured: List<Configured, { limits::MOST.configurations }>,
 }
 
 impl Log {
     pub(super) const fn new(floor: EntryId, configuration: Configuration) -> Self {
         let founded = Configured { at: floor.index, configuration };
-        Self { floor, runs: List::new(), founded, configured: List::new() }
+        Self {
+            floor,
+            last: floor,
+            runs: List::new(),
+            founded,
+            newest: founded,
+            configured: List::new(),
+        }
     }
 
     /// The configuration that counts: the newest in the log, committed or not (dissertation 4.1).
     #[must_use]
-    pub fn configured(&self) -> &Configured {
-        self.configured.last().unwrap_or(&self.founded)
+    pub const fn configured(&self) -> &Configured {
+        &self.newest
     }
 
     /// The configurations from that of the floor on.
@@ -84,7 +95,10 @@ impl Log {
 
     /// The last entry changes the configuration. The caller has made sure that there is room.
     pub(super) fn configure(&mut self, configuration: Configuration) {
-        let _ = self.configured.push(Configured { at: self.last().index, configuration });
+        let configured = Configured { at: self.last.index, configuration };
+        if self.configured.push(configured).is_ok() {
+            self.newest = configured;
+        }
     }
 
     /// The last entry that a snapshot covers, or zero.
@@ -95,8 +109,8 @@ impl Log {
 
     /// The last entry.
     #[must_use]
-    pub fn last(&self) -> EntryId {
-        self.runs.last().map_or(self.floor, |run| EntryId::new(run.term, run.last))
+    pub const fn last(&self) -> EntryId {
+        self.last
     }
 
     /// The runs above the floor, lowest first.
@@ -120,6 +134,9 @@ impl Log {
     /// The term at `index`; none below the floor, where it is not known, and above the last.
     #[must_use]
     pub fn term_at(&self, index: Index) -> Option<Term> {
+        if index == self.last.index {
+            return Some(self.last.term);
+        }
         if index == self.floor.index {
             return Some(self.floor.term);
         }
@@ -134,7 +151,12 @@ impl Log {
 
     /// How many runs there are once an entry of `term` follows the one at `last`.
     pub(super) fn runs_with(&self, last: Index, term: Term) -> usize {
-        let kept = self.runs.partition_point(|run| run.first <= last);
+        let is_all = self.last.index <= last;
+        let kept = if is_all {
+            self.runs.len()
+        } else {
+            self.runs.partition_point(|run| run.first <= last)
+        };
         let newest = kept.checked_sub(1).and_then(|newest| self.runs.get(newest));
         let begins_one = newest.is_none_or(|run| run.term != term);
         kept.saturating_add(usize::from(begins_one))
@@ -142,14 +164,13 @@ impl Log {
 
     /// Appends `count` entries of `term`. The caller has made sure that there is room.
     pub(super) fn append(&mut self, term: Term, count: u64) {
-        let first = self.last().index.next();
-        let last = self.last().index.plus(count);
-        match self.runs.last_mut() {
-            Some(run) if run.term == term => run.last = last,
-            _ => {
-                let _ = self.runs.push(Run { term, first, last });
-            }
+        let (first, last) = (self.last.index.next(), self.last.index.plus(count));
+        if let Some(run) = self.runs.last_mut().filter(|run| run.term == term) {
+            run.last = last;
+        } else if self.runs.push(Run { term, first, last }).is_err() {
+            return;
         }
+        self.last = EntryId::new(term, last);
     }
 
     /// Drops every entry from `from` on.
@@ -157,10 +178,15 @@ impl Log {
         while self.runs.last().is_some_and(|run| run.first >= from) {
             self.runs.pop();
         }
-        if let Some(run) = self.runs.last_mut() {
-            run.last = run.last.min(from.previous());
-        }
+        self.last = match self.runs.last_mut() {
+            Some(run) => {
+                run.last = run.last.min(from.previous());
+                EntryId::new(run.term, run.last)
+            }
+            None => self.floor,
+        };
         self.configured.truncate(self.changes_up_to(from.previous()));
+        self.newest = *self.configured.last().unwrap_or(&self.founded);
     }
 
     /// Lets go of everything up to `boundary`, which this log contains.
@@ -173,6 +199,7 @@ impl Log {
         let configuration = *self.configuration_at(boundary.index);
         self.configured.drop_front(self.changes_up_to(boundary.index));
         self.founded = Configured { at: boundary.index, configuration };
+        self.newest = *self.configured.last().unwrap_or(&self.founded);
         self.floor = boundary;
     }
 

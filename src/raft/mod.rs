@@ -62,6 +62,7 @@ use leadership::Leadership;
 
 /// What a member is, with the data that only this role has.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)] // Every step asks several times which it is: a byte of its own answers at once.
 #[allow(clippy::large_enum_variant, reason = "on a board a leader's table is inline, by design")]
 enum Role {
     Follower(Following),
@@ -83,15 +84,8 @@ enum Role {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Told {
     commit: Index,
-    role: ToldRole,
-}
-
-/// What the host has been told of this member's role.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum ToldRole {
-    Nothing,
-    Leading(Term),
-    Following(Term, Option<Slot>),
+    /// The term, and who leads in it: this member itself, if it does.
+    leader: Option<(Term, Option<Slot>)>,
 }
 
 /// A member of a Raft group.
@@ -167,7 +161,7 @@ impl Raft {
             disk: Disk::new(config.boot, floor.index),
             snapshot: base.map(|base| base.snapshot),
             incoming: None,
-            told: Told { commit: floor.index, role: ToldRole::Nothing },
+            told: Told { commit: floor.index, leader: None },
             stopped: None,
             config,
         })
@@ -276,7 +270,7 @@ impl Raft {
 
     /// Who belongs to the group, as far as this member knows: the newest configuration of its log.
     #[must_use]
-    pub fn configuration(&self) -> &Configuration {
+    pub const fn configuration(&self) -> &Configuration {
         &self.log.configured().configuration
     }
 
@@ -374,32 +368,34 @@ impl Machine for Raft {
 impl Raft {
     /// Refuses what a host may not ask now, before anything changes.
     pub(crate) fn check(&self, input: &Input) -> Result<(), Refused> {
-        let must_lead = match input {
-            _ if self.stopped.is_some() => return Err(Refused::Stopped),
-            Input::Read => self.leader().is_none(),
+        let not_leader = || Err(Refused::NotLeader { leader: self.leader() });
+        if self.stopped.is_some() {
+            return Err(Refused::Stopped);
+        }
+        match input {
+            Input::Tick | Input::Message { .. } | Input::Persisted(_) => Ok(()),
             Input::Propose { .. }
             | Input::StepDown
             | Input::Reconfigure(_)
-            | Input::Transfer(_) => true,
-            _ => false,
-        };
-        if must_lead && !self.leads() {
-            return Err(Refused::NotLeader { leader: self.leader() });
+            | Input::Transfer(_)
+                if !self.leads() =>
+            {
+                not_leader()
+            }
+            Input::Read if self.leader().is_none() => not_leader(),
+            Input::Stored(base) if !base.is_coherent(self.term) => Err(Refused::Meaningless),
+            Input::Transfer(to) => self.check_transfer(*to),
+            Input::Reconfigure(configuration) => self.check_change(configuration),
+            Input::Propose { count } => self.check_proposal(*count),
+            _ => Ok(()),
         }
-        match input {
-            Input::Transfer(to) => return self.check_transfer(*to),
-            Input::Propose { .. } if self.is_transferring() => return Err(Refused::Transferring),
-            _ => {}
-        }
-        if matches!(input, Input::Stored(base) if !base.is_coherent(self.term)) {
-            return Err(Refused::Meaningless);
-        }
-        if let Input::Reconfigure(configuration) = input {
-            return self.check_change(configuration);
-        }
-        let &Input::Propose { count } = input else { return Ok(()) };
+    }
+
+    fn check_proposal(&self, count: u32) -> Result<(), Refused> {
         let last = self.log.last().index;
-        if count == 0 {
+        if self.is_transferring() {
+            Err(Refused::Transferring)
+        } else if count == 0 {
             Err(Refused::Meaningless)
         } else if count as usize > self.config.limits.batch {
             Err(Refused::Full(Limit::Batch))
@@ -542,19 +538,28 @@ impl Raft {
             return self.tell_role(out);
         }
         self.promote(out);
-        self.advance_commit();
-        self.leave_joint();
-        while let Some((receipt, write)) = self.next_write() {
+        if self.leads() {
+            self.advance_commit();
+            self.leave_joint();
+        }
+        while !self.is_written() {
+            let Some((receipt, write)) = self.next_write() else { break };
             out.push(Output::Persist { receipt, write });
         }
-        self.tell_ballots(out);
-        self.tell_ack(out);
-        self.tell_entries(out);
-        self.tell_transfer(out);
-        self.retire(out);
+        if self.leads() {
+            self.tell_entries(out);
+            self.tell_transfer(out);
+            self.retire(out);
+        } else {
+            self.tell_ballots(out);
+            self.tell_ack(out);
+        }
         self.tell_role(out);
-        self.tell_reads(out);
-        self.ask_for_read(out);
+        if self.leads() {
+            self.tell_reads(out);
+        } else {
+            self.ask_for_read(out);
+        }
         // A host may store what it applies, and what a term has taught must not outlive the term.
         let committed = self.commit.min(self.disk.durable());
         if committed > self.told.commit && self.disk.has_ballot() {
@@ -565,15 +570,15 @@ impl Raft {
 
     fn tell_role<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         let (term, leader) = (self.term, self.leader());
-        let (role, output) = if let Role::Leader(leading) = &self.role {
-            let barrier = EntryId::new(term, leading.barrier());
-            (ToldRole::Leading(term), Output::Leading { barrier })
-        } else {
-            (ToldRole::Following(term, leader), Output::Following { term, leader })
-        };
-        if self.told.role != role {
-            self.told.role = role;
-            out.push(output);
+        if self.told.leader == Some((term, leader)) {
+            return;
         }
+        self.told.leader = Some((term, leader));
+        out.push(match &self.role {
+            Role::Leader(leading) => {
+                Output::Leading { barrier: EntryId::new(term, leading.barrier()) }
+            }
+            _ => Output::Following { term, leader },
+        });
     }
 }

@@ -119,26 +119,30 @@ impl Raft {
     /// Sends every follower what it lacks. Twice in one step at most: an acknowledgement makes
     /// room for two messages, so a stream to a follower that lags doubles until it fills.
     pub(super) fn tell_entries<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        if !self.leads() {
-            return;
-        }
-        let audience = self.audience();
+        let mut lacking = self.audience();
         for _ in 0..2 {
-            let mut lacking: Members =
-                audience.iter().filter(|&slot| self.lacks_something(slot, out)).collect();
-            if lacking.is_empty() {
-                return;
-            }
-            while let Some(first) = lacking.iter().next() {
+            lacking = lacking.iter().filter(|&slot| self.lacks_something(slot, out)).collect();
+            let mut untold = lacking;
+            while let Some(first) = untold.iter().next() {
                 let Some(message) = self.news_for(first, out) else { break };
-                let alike =
-                    |&slot: &Slot| slot == first || self.news_for(slot, out) == Some(message);
-                let to: Members = lacking.iter().filter(alike).collect();
+                let alike = |&slot: &Slot| {
+                    self.are_alike(slot, first) || self.news_for(slot, out) == Some(message)
+                };
+                let to: Members = untold.iter().filter(alike).collect();
                 to.iter().for_each(|slot| self.sent(slot, &message));
-                lacking = lacking.minus(to);
+                untold = untold.minus(to);
                 out.push(Output::Send { to, message });
             }
         }
+    }
+
+    /// Whether the same is to be said to two followers, as far as that shows at a glance.
+    fn are_alike(&self, slot: Slot, other: Slot) -> bool {
+        let Role::Leader(leading) = &self.role else { return false };
+        let [one, other] = [slot, other].map(|slot| leading.peers.get(slot.position()));
+        let (Some(one), Some(other)) = (one, other) else { return false };
+        let of = |it: &Progress| (it.matched, it.probing, it.waiting, it.round_sent, it.sending);
+        one.next == other.next && (one.next > self.log.last().index || of(one) == of(other))
     }
 
     /// Whether there is anything to say to a follower now.
@@ -148,15 +152,15 @@ impl Raft {
         if peer.round_sent < leading.round {
             return true;
         }
+        let last = self.log.last().index;
+        if peer.next > last {
+            // News of a commit, unless it can ride on entries that are still to come.
+            return self.commit == last && peer.commit_sent < self.commit;
+        }
         if let Some(snapshot) = self.snapshot.filter(|_| peer.next <= self.log.floor().index) {
             return peer.sending.is_none_or(|sending| sending.is_due(&snapshot));
         }
-        let last = self.log.last().index;
-        if peer.next <= last {
-            return if peer.probing { !peer.waiting } else { self.window_of(peer, out) > 0 };
-        }
-        // News of a commit, unless it can ride on entries that are still to come.
-        self.commit == last && peer.commit_sent < self.commit
+        if peer.probing { !peer.waiting } else { self.window_of(peer, out) > 0 }
     }
 
     /// How many more entries may be on their way to a follower.
@@ -202,6 +206,11 @@ impl Raft {
     fn news_for<X: Outbox<Output> + ?Sized>(&self, slot: Slot, out: &X) -> Option<Message> {
         let Role::Leader(leading) = &self.role else { return None };
         let (peer, term, round) = (leading.peers.get(slot.position())?, self.term, leading.round);
+        let (last, commit) = (self.log.last(), self.commit);
+        if peer.next > last.index {
+            let (prev, entries) = (last, term);
+            return Some(Message::Append { term, prev, entries, count: 0, commit, round });
+        }
         let index = peer.next.previous();
         if let (None, Some(snapshot)) = (self.log.term_at(index), self.snapshot) {
             let chunk = self.config.limits.chunk;
@@ -234,7 +243,7 @@ impl Raft {
         };
         let count = self.fitting(index, there.min(most), out);
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        Some(Message::Append { term, prev, entries, count, commit: self.commit, round })
+        Some(Message::Append { term, prev, entries, count, commit, round })
     }
 
     /// Takes note of what was said to a follower.

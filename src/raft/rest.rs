@@ -85,13 +85,13 @@ impl Raft {
 
     /// Wakes by whatever is more than the passing of time.
     pub(super) fn rouse(&mut self, input: &Input) {
-        let is_enough = match input {
-            Input::Tick | Input::Persisted(_) => false,
-            Input::Suspect(slot) => self.leader() == Some(*slot) && !self.leads(),
-            _ => true,
-        };
-        if !self.is_resting() || !is_enough {
+        if !self.is_resting() {
             return;
+        }
+        match input {
+            Input::Tick | Input::Persisted(_) => return,
+            Input::Suspect(slot) if self.leader() != Some(*slot) || self.leads() => return,
+            _ => {}
         }
         let (now, heartbeat) = (self.now, self.config.heartbeat);
         match &mut self.role {

@@ -489,3 +489,23 @@ fn a_follower_is_probed_then_streamed_to_and_sent_a_snapshot_when_the_log_is_gon
     c.settle();
     assert_eq!(peer(&c, 0, 2).2, Pace::Replicate, "and it recovers when one is lost");
 }
+
+#[test]
+fn what_a_new_leader_sends_first_is_sent_once_and_acknowledged_once() {
+    let mut c = Group::of(3);
+    c.is_told(false);
+    c.elect(0);
+    c.propose(0, 2);
+    c.settle();
+    c.is_told(true);
+    c.elect(2);
+    let told = |c: &Group, what: &str| c.story().matches(what).count();
+    assert_eq!(told(&c, "n2 → n1 t2 append 1 of t2"), 1);
+    assert_eq!(
+        told(&c, "n1 → n2 t2 matched"),
+        1,
+        "with the barrier, not before it:\n{}",
+        c.story()
+    );
+    assert_eq!(peer(&c, 2, 1), (4, 5, Pace::Replicate));
+}
