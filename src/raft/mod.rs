@@ -373,7 +373,6 @@ impl Raft {
             return Err(Refused::Stopped);
         }
         match input {
-            Input::Tick | Input::Message { .. } | Input::Persisted(_) => Ok(()),
             Input::Propose { .. }
             | Input::StepDown
             | Input::Reconfigure(_)

@@ -27,6 +27,8 @@ pub(crate) struct Row {
     /// What ours must be, and where we want it, in the unit of the metric.
     pub(crate) must: Option<f64>,
     pub(crate) reach: Option<f64>,
+    /// What ours is known to come to, if that is not yet what it must be.
+    pub(crate) stands_at: Option<f64>,
     /// Whether it is the same on every run, so that it decides whether the program succeeds.
     pub(crate) is_gate: bool,
 }
@@ -39,8 +41,18 @@ impl Row {
         metric: &'static str,
         ours: f64,
     ) -> Self {
-        let (shape, better) = (shape.into(), Better::Less);
-        Self { id, shape, metric, better, ours, peer: None, must: None, reach: None, is_gate: true }
+        Self {
+            id,
+            shape: shape.into(),
+            metric,
+            better: Better::Less,
+            ours,
+            peer: None,
+            must: None,
+            reach: None,
+            stands_at: None,
+            is_gate: true,
+        }
     }
 
     pub(crate) fn beside(mut self, peer: Option<(String, f64)>) -> Self {
@@ -55,6 +67,11 @@ impl Row {
 
     pub(crate) const fn reach(mut self, reach: f64) -> Self {
         self.reach = Some(reach);
+        self
+    }
+
+    pub(crate) const fn stands_at(mut self, known: f64) -> Self {
+        self.stands_at = Some(known);
         self
     }
 
@@ -74,6 +91,12 @@ impl Row {
             Better::Less => self.ours <= must,
             Better::More => self.ours >= must,
         })
+    }
+
+    /// Whether it is what it must be, or no more than a twentieth above what it is known to come to.
+    pub(crate) fn holds(&self) -> bool {
+        let is_known = |known: f64| self.ours <= 1.05 * known;
+        self.met() != Some(false) || self.stands_at.is_some_and(is_known)
     }
 
     /// The row as one JSON object.

@@ -93,12 +93,12 @@ fn one_at_a_time(bench: &mut Bench) -> Rows {
         |bench: &mut Bench| bench.beside(("T1", "n3 b1 d1 core, no wire"), core, &raft_core);
     let sailing = Some(recorded("sailing 95e417f", 15_954.0));
     Ok(vec![
-        bench.beside(shape, ours, &raft)?.must(4_370.0).reach(2_730.0),
+        bench.beside(shape, ours, &raft)?.must(4_370.0).reach(2_730.0).stands_at(19_500.0),
         bench.beside(shape, ours, &best)?,
         bench.beside(shape, ours, &omni)?,
         bench.beside(shape, ours, &open)?,
-        core_row(bench)?.must(2_500.0).reach(1_500.0),
-        core_row(bench)?.beside(sailing).must(15_954.0 / 5.0),
+        core_row(bench)?.must(2_500.0).reach(1_500.0).stands_at(7_320.0),
+        core_row(bench)?.beside(sailing).must(15_954.0 / 5.0).stands_at(7_320.0),
         traffic(("T1", "n3 b1 d1 wire"), "ours wire 3 1 1", false)?,
         traffic(("T1", "n3 b1 d1 wire"), "ours wire 3 1 1", true)?,
     ])
@@ -117,11 +117,15 @@ fn in_batches(bench: &mut Bench) -> Rows {
     let waiting = bench.counter.cost(Cost::Instructions, "ours core 3 64 1", 4 * PERIOD)?;
     let single = bench.counter.cost(Cost::Instructions, "ours wire-one 3 64 16", 2 * PERIOD)?;
     Ok(vec![
-        bench.beside(shape, ours, &best)?.must(625.0).reach(460.0),
+        bench.beside(shape, ours, &best)?.must(625.0).reach(460.0).stands_at(1_900.0),
         bench.beside(shape, ours, &raft)?,
         bench.beside(shape, ours, &omni)?,
         bench.beside(shape, ours, &open)?,
-        bench.beside(("T2", "n3 b64 d16 core, no wire"), core, &raft_core)?.must(45.0).reach(30.0),
+        bench
+            .beside(("T2", "n3 b64 d16 core, no wire"), core, &raft_core)?
+            .must(45.0)
+            .reach(30.0)
+            .stands_at(93.4),
         Row::new("T2", "n3 b64 d16 wire, one session", INSTRUCTIONS, single),
         Row::new("T2", "n3 b64 d1 core, no wire", INSTRUCTIONS, waiting)
             .beside(sailing)
@@ -219,7 +223,8 @@ fn flatness(bench: &mut Bench) -> Rows {
 
 fn allocations(bench: &mut Bench) -> Rows {
     const METRIC: &str = "allocations per commit";
-    let mut count = |words: &str| bench.counter.cost(Cost::Allocations, words, 8_192);
+    // Between two snapshots: they have a row of their own.
+    let mut count = |words: &str| bench.counter.cost(Cost::Allocations, words, 4_096);
     let mut rows = Vec::new();
     for (shape, load) in [("b1 d1", "3 1 1"), ("b64 d16", "3 64 16")] {
         for (what, kind) in [("core", "core"), ("replica, no wire", "replica"), ("wire", "wire")] {
@@ -234,7 +239,7 @@ fn allocations(bench: &mut Bench) -> Rows {
     let raft = theirs("raft-rs 0.7.0", "raft-rs plain-wire 3 1 1", 8_192, 31.0);
     let omni = theirs("omnipaxos 0.2.4, no wire", "omnipaxos 3 1 1", 8_192, 27.0);
     for peer in [raft, omni] {
-        let ours = bench.counter.cost(Cost::Allocations, "ours wire 3 1 1 after 36000", 8_192)?;
+        let ours = bench.counter.cost(Cost::Allocations, "ours wire 3 1 1 after 36000", 4_096)?;
         let peer = bench.peer(Cost::Allocations, &peer)?;
         rows.push(Row::new("T5", "n3 b1 d1 wire", METRIC, ours).beside(peer));
     }
@@ -262,19 +267,22 @@ fn idle_work(bench: &mut Bench) -> Rows {
     let theirs = peer.as_ref().map_or(raft.was, |(_, theirs)| *theirs);
     let ours = bench.counter.cost(Cost::Instructions, "ours idle", 16_000)?;
     let row = Row::new("T7", "n3, beats every 2 ticks, core", METRIC, ours).beside(peer);
-    Ok(vec![row.must(theirs / 40.0)])
+    let steps = child::once("ours rest", 16_000)?.0.messages as f64;
+    let rest = Row::new("T7", "n3, at rest, core", "steps in 16,000 ticks", steps);
+    Ok(vec![row.must(theirs / 40.0).stands_at(1_813.0), rest.must(0.0)])
 }
 
 fn clock(bench: &mut Bench) -> Rows {
     let mut rows = Vec::new();
-    for (what, ours, peer, must) in [
-        ("stamp", "ours stamp", theirs("uhlc 0.9", "uhlc stamp", 50_000, 162.0), 10.0),
-        ("update", "ours update", theirs("uhlc 0.9", "uhlc update", 50_000, 176.0), 15.0),
+    for (what, ours, peer, must, stands_at) in [
+        ("stamp", "ours stamp", theirs("uhlc 0.9", "uhlc stamp", 50_000, 162.0), 10.0, 28.0),
+        ("update", "ours update", theirs("uhlc 0.9", "uhlc update", 50_000, 176.0), 15.0, 22.0),
     ] {
         let peer = bench.peer(Cost::Instructions, &peer)?;
         let ours = bench.counter.cost(Cost::Instructions, ours, 50_000)?;
         let shape = format!("{what}, theirs asks the system");
-        rows.push(Row::new("T10", shape, "instructions", ours).beside(peer).must(must));
+        let row = Row::new("T10", shape, "instructions", ours).beside(peer);
+        rows.push(row.must(must).stands_at(stands_at));
     }
     Ok(rows)
 }
@@ -295,8 +303,7 @@ fn election(bench: &mut Bench) -> Rows {
         false => recorded(raft.name, 16.0),
     };
     let applied = "messages until all applied";
-    Ok(vec![
-        Row::new("T19", shape, "instructions per election", ours).beside(peer).must(must),
-        Row::new("T19", shape, applied, messages(load)?).beside(Some(their_messages)).must(12.0),
-    ])
+    let said = Row::new("T19", shape, applied, messages(load)?).beside(Some(their_messages));
+    let ours = Row::new("T19", shape, "instructions per election", ours).beside(peer);
+    Ok(vec![ours.must(must).stands_at(14_370.0), said.must(12.0).stands_at(14.0)])
 }

@@ -3,7 +3,7 @@
 use super::{ELECTION_TIMEOUT, TICK, raft_config};
 use crate::load::{Measured, Shape};
 use quorate::id::{EntryId, Index, Members, Slot};
-use quorate::raft::{Base, Input, Message, Output, Raft, Snapshot};
+use quorate::raft::{Base, Config, Input, Message, Output, Raft, Snapshot};
 use quorate::time::Now;
 use quorate::{Machine, limits};
 use std::collections::VecDeque;
@@ -30,12 +30,17 @@ pub(super) fn elect(units: u64) -> Measured {
 /// Ticks a group of three that has nothing to do.
 pub(super) fn idle(units: u64) -> Measured {
     let mut group = Group::new(3);
-    for _ in 0..units {
-        group.micros += TICK.as_micros();
-        group.tick();
-        while group.deliver() {}
-    }
+    group.idle(units);
     group.measured()
+}
+
+/// The same of a group that may rest and has had time to; what is counted is its steps.
+pub(super) fn rest(units: u64) -> Measured {
+    let mut group = Group::with(3, true);
+    group.idle(100);
+    let before = group.steps;
+    group.idle(units);
+    Measured { messages: group.steps - before, bytes: 0 }
 }
 
 /// A group and the network between its members.
@@ -48,19 +53,27 @@ struct Group {
     outbox: Vec<Output>,
     micros: u64,
     messages: u64,
+    steps: u64,
 }
 
 impl Group {
     /// A group whose leader has committed its first entry on every member.
     fn new(nodes: usize) -> Self {
+        Self::with(nodes, false)
+    }
+
+    /// The same; idle, it `rests`.
+    fn with(nodes: usize, rests: bool) -> Self {
+        let member = |n| Raft::new(Config { rests, ..raft_config(n, nodes) }).unwrap();
         let mut group = Self {
-            members: (0..nodes).map(|n| Raft::new(raft_config(n, nodes)).unwrap()).collect(),
+            members: (0..nodes).map(member).collect(),
             committed: vec![Index::ZERO; nodes],
             compacted: vec![Index::ZERO; nodes],
             network: VecDeque::new(),
             outbox: Vec::new(),
             micros: 0,
             messages: 0,
+            steps: 0,
         };
         (0..nodes).for_each(|n| group.step(slot(n), Input::Tick));
         group.elect();
@@ -73,6 +86,7 @@ impl Group {
 
     /// Takes one step and does what it says; the disk is memory, so a write is durable at once.
     fn step(&mut self, at: Slot, input: Input) {
+        self.steps += 1;
         let member = &mut self.members[at.position()];
         member.step(Now::mono(self.micros), input, &mut self.outbox).expect("is taken");
         let (mut durable, mut committed) = (None, None);
@@ -132,6 +146,15 @@ impl Group {
             if self.members[n].deadline().is_some_and(|at| at.as_micros() <= self.micros) {
                 self.step(slot(n), Input::Tick);
             }
+        }
+    }
+
+    /// Lets so many ticks of the host pass.
+    fn idle(&mut self, ticks: u64) {
+        for _ in 0..ticks {
+            self.micros += TICK.as_micros();
+            self.tick();
+            while self.deliver() {}
         }
     }
 

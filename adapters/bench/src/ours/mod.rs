@@ -34,6 +34,7 @@ pub(crate) fn run(words: &[&str], units: u64) -> Option<Measured> {
         }
         ["elect"] => Some(core::elect(units)),
         ["idle"] => Some(core::idle(units)),
+        ["rest"] => Some(core::rest(units)),
         ["hold-core"] => Some(load::hold(units, core::idle_follower)),
         ["hold-replica"] => Some(load::hold(units, replica::idle_follower)),
         ["stamp"] => Some(load::silently(|| clock::stamp(units))),
