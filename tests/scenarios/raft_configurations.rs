@@ -94,6 +94,28 @@ fn a_candidate_in_a_joint_configuration_needs_a_majority_of_each_half() {
     assert!(seeks_votes(&mut c, 3), "two of either");
 }
 
+// raft-rs#192: there is no way back from a change to members that are not there; this is why those who lag
+// are refused.
+#[test]
+fn a_new_half_that_is_away_stops_its_group_until_it_is_back() {
+    let mut c = three_of(5);
+    c.elect(0);
+    c.settle();
+    let before = c.machine(0).commit();
+    c.part(&[3, 4], &[0, 1, 2]);
+    c.ask(0, joint(&c, 0, true, &[remove(1), remove(2), add(3), add(4)])).unwrap();
+    c.pass(Span::secs(3));
+    assert_eq!(
+        [0, 1, 2].map(|slot| (c.machine(slot).leads(), is_joint(&c, slot))),
+        [(false, true); 3]
+    );
+    assert_eq!([0, 1, 2].map(|slot| c.machine(slot).commit()), [before; 3]);
+    c.heal();
+    c.pass(Span::secs(3));
+    assert_eq!([0, 3, 4].map(|slot| voters(&c, slot)), [set(&[0, 3, 4]); 3]);
+    assert_eq!([0, 3, 4].map(|slot| is_joint(&c, slot)), [false; 3], "{}", c.story());
+}
+
 // camunda#57386, its first: who had been made a voter thought that it still learned, and did not vote.
 #[test]
 fn a_learner_that_has_not_heard_of_its_promotion_gives_its_vote() {
