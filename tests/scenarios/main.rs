@@ -8,6 +8,7 @@ mod errors;
 mod hlc;
 mod lease;
 mod raft_changes;
+mod raft_configurations;
 mod raft_election;
 mod raft_leases;
 mod raft_reads;

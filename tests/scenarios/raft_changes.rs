@@ -7,32 +7,32 @@ use quorate::machine::Refused;
 use quorate::raft::{Change, Configuration};
 
 /// Members 0 to 2 vote; the others of these are up and belong to nothing.
-fn three_of(count: u8) -> Group {
+pub(crate) fn three_of(count: u8) -> Group {
     Group::new(count, Setup::of(3))
 }
 
-fn set(slots: &[u8]) -> Members {
+pub(crate) fn set(slots: &[u8]) -> Members {
     slots.iter().copied().map(Slot::new).collect()
 }
 
-fn add(slot: u8) -> Change {
+pub(crate) fn add(slot: u8) -> Change {
     Change::AddVoter(Slot::new(slot))
 }
 
-fn remove(slot: u8) -> Change {
+pub(crate) fn remove(slot: u8) -> Change {
     Change::Remove(Slot::new(slot))
 }
 
 /// What a member's host asks for after these changes of what its log says now.
-fn simple(c: &Group, slot: u8, changes: &[Change]) -> Input {
+pub(crate) fn simple(c: &Group, slot: u8, changes: &[Change]) -> Input {
     Input::Reconfigure(c.machine(slot).configuration().simple(changes).unwrap())
 }
 
-fn joint(c: &Group, slot: u8, auto_leave: bool, changes: &[Change]) -> Input {
+pub(crate) fn joint(c: &Group, slot: u8, auto_leave: bool, changes: &[Change]) -> Input {
     Input::Reconfigure(c.machine(slot).configuration().enter_joint(auto_leave, changes).unwrap())
 }
 
-fn voters(c: &Group, slot: u8) -> Members {
+pub(crate) fn voters(c: &Group, slot: u8) -> Members {
     c.machine(slot).configuration().voters()
 }
 
@@ -301,6 +301,20 @@ fn a_learner_votes_only_once_it_has_caught_up() {
     c.heal();
     c.pass(Span::millis(60));
     assert_eq!(promote(&mut c), Ok(()));
+}
+
+// raft-rs#192: a new half that never comes to a majority keeps a group joint for ever.
+#[test]
+fn a_joint_change_brings_in_nobody_who_lags() {
+    let mut c = with_a_learner();
+    let slot = Slot::new(3);
+    let change = joint(&c, 0, true, &[add(3), remove(2)]);
+    assert_eq!(c.ask(0, change), Err(Refused::Lagging { slot }));
+    c.heal();
+    c.pass(Span::millis(60));
+    let stranger = joint(&c, 0, true, &[add(3), add(4)]);
+    assert_eq!(c.ask(0, stranger), Err(Refused::Lagging { slot: Slot::new(4) }));
+    assert_eq!(c.ask(0, change), Ok(()));
 }
 
 #[test]

@@ -193,6 +193,57 @@ fn a_leader_that_is_not_heard_back_from_abdicates() {
     assert!(c.machine(1).leads() || c.machine(2).leads(), "and the others go on without it");
 }
 
+#[test]
+fn a_leader_that_hears_and_is_not_heard_makes_way() {
+    let mut c = Group::of(3);
+    c.elect(0);
+    c.settle();
+    c.cut_one_way(0, 1);
+    c.cut_one_way(0, 2);
+    c.pass(Span::secs(2));
+    assert!(c.machine(1).leads() || c.machine(2).leads(), "{}", c.story());
+    assert!(!c.machine(0).leads());
+}
+
+// Cloudflare, 2020-11-02: a member that heard its fellow and not its leader brought one leader down after
+// another.
+#[test]
+fn a_member_that_does_not_hear_a_leader_that_others_hear_unseats_nobody() {
+    for is_one_way in [true, false] {
+        let mut c = Group::of(3);
+        c.elect(0);
+        c.settle();
+        c.cut_one_way(0, 2);
+        if !is_one_way {
+            c.cut_one_way(2, 0);
+        }
+        c.pass(Span::secs(3));
+        assert_eq!((c.machine(0).role(), c.machine(0).term()), ("leader", Term::new(1)));
+        assert_eq!(c.machine(2).role(), "canvasser");
+        c.propose(0, 1);
+        c.settle();
+        assert_eq!(c.commits()[..2], [2, 2]);
+    }
+}
+
+// Decentralized Thoughts, 2020-12: links fail and no member does; only one still hears a majority, and the
+// leader is another.
+#[test]
+fn the_one_member_that_hears_a_majority_comes_to_lead() {
+    let mut c = Group::of(5);
+    c.elect(0);
+    c.settle();
+    for slot in [0, 1, 3] {
+        let others: Vec<_> = (slot + 1..5).filter(|other| *other != 2).collect();
+        c.part(&[slot], &others);
+    }
+    c.pass(Span::secs(3));
+    assert!(c.machine(2).leads(), "{}", c.story());
+    c.propose(2, 1);
+    c.settle();
+    assert_eq!(c.commits(), [c.last(2).index.number(); 5]);
+}
+
 // etcd#6005, tikv#1301: a process that was paused takes its own sleep for others' silence.
 #[test]
 fn who_has_slept_convicts_nobody_whether_it_ticks_or_hears_first() {

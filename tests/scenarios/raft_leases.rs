@@ -65,6 +65,36 @@ fn a_lease_begins_when_the_round_is_sent_and_ends_before_a_promise_can() {
     assert!(!reads_at_once(&mut c, 0));
 }
 
+// etcd#6005, tikv#1127: ticks stop while a process is paused, and a lease that counts them does not end.
+#[test]
+fn answers_that_are_heard_after_a_pause_give_no_lease() {
+    let mut c = Group::new(3, setup(3));
+    c.elect(0);
+    c.settle();
+    c.jump(Span::millis(30));
+    c.tick(0);
+    c.deliver(0, 1);
+    c.deliver(0, 2);
+    c.jump(Span::secs(10));
+    c.settle();
+    assert!(c.machine(0).leads() && !c.machine(0).has_lease());
+    assert!(!reads_at_once(&mut c, 0));
+}
+
+// d-engine#158: the lease was counted by a clock that is set by hand.
+#[test]
+fn a_civil_clock_that_is_set_makes_no_lease_longer_or_shorter() {
+    for ahead in [-3_600_000_000, 3_600_000_000] {
+        let mut c = led(3);
+        c.part(&[0], &[1, 2]);
+        c.nodes[0].wall_ahead_micros = Some(ahead);
+        c.jump(Span::micros(148_498));
+        assert!(reads_at_once(&mut c, 0), "{ahead}");
+        c.jump(Span::micros(1));
+        assert!(!reads_at_once(&mut c, 0), "{ahead}");
+    }
+}
+
 #[test]
 fn nobody_elects_another_leader_while_the_lease_lasts() {
     let mut c = led(3);
@@ -106,6 +136,27 @@ fn leadership_on_its_way_to_another_ends_the_lease() {
     c.part(&[0], &[1, 2]);
     c.ask(0, Input::Transfer(Slot::new(1))).unwrap();
     assert!(!reads_at_once(&mut c, 0));
+}
+
+// openraft#1747, tikv#4688: the successor had been elected and had committed, and the old leader, cut
+// off, went on answering by lease.
+#[test]
+fn a_leader_whose_successor_was_elected_unknown_to_it_answers_no_read() {
+    let mut c = led(5);
+    c.ask(0, Input::Transfer(Slot::new(1))).unwrap();
+    c.deliver(0, 1);
+    c.part(&[0, 4], &[1, 2, 3]);
+    c.settle();
+    c.propose(1, 1);
+    c.settle();
+    assert!(c.machine(0).leads() && c.commits()[1] > c.commits()[0]);
+    c.nodes[0].told.clear();
+    for _ in 0..149 {
+        c.ask(0, Input::Read).unwrap();
+        c.ask(4, Input::Read).unwrap();
+        c.pass(Span::millis(1));
+        assert_eq!((c.readable(0), c.readable(4)), (None, None), "{}", c.story());
+    }
 }
 
 #[test]

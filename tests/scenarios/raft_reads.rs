@@ -1,7 +1,7 @@
 //! Linearizable reads: what they must have waited for before they are answered.
 
 use crate::cast::*;
-use quorate::raft::Read;
+use quorate::raft::{Change, Read};
 
 const FIRST: Read = Read { term: Term::new(1), round: 1, number: 0 };
 
@@ -95,6 +95,44 @@ fn a_read_whose_round_is_lost_is_confirmed_by_the_next_heartbeat() {
     c.flights.clear();
     c.pass(Span::millis(60));
     assert!(c.readable(0).is_some_and(|(read, _)| read.round >= 2));
+}
+
+// raft-rs#363: nothing looked at the reads again when fewer answers were enough, and nobody was left to
+// send one.
+#[test]
+fn a_read_is_served_when_those_that_it_waits_for_are_no_longer_needed() {
+    for count in [2, 4] {
+        let mut c = Group::of(count);
+        c.elect(0);
+        c.settle();
+        let (near, far): (Vec<_>, Vec<_>) = (0..count).partition(|slot| *slot < count / 2);
+        c.part(&near, &far);
+        c.ask(0, Input::Read).unwrap();
+        c.settle();
+        assert_eq!(c.readable(0), None, "half of {count} is no majority");
+        let gone = Change::Remove(Slot::new(count - 1));
+        let fewer = c.machine(0).configuration().simple(&[gone]).unwrap();
+        c.ask(0, Input::Reconfigure(fewer)).unwrap();
+        assert_eq!(c.readable(0), Some((FIRST, 1)), "without another word");
+    }
+}
+
+// tikv#4071: an answer that was of no use otherwise was put aside, and the read it confirmed with it.
+#[test]
+fn whatever_answers_a_round_confirms_its_reads() {
+    let (term, round) = (Term::new(1), 1);
+    for answer in [
+        Message::Matched { term, matched: Index::ZERO, round },
+        Message::Conflict { term, rejected: Index::new(1), hint: EntryId::ZERO, round },
+        Message::Received { term, digest: 9, received: 9, round },
+    ] {
+        let mut c = led_group();
+        c.ask(0, Input::Read).unwrap();
+        c.flights.clear();
+        assert_eq!(c.readable(0), None);
+        c.say(1, 0, answer);
+        assert_eq!(c.readable(0), Some((FIRST, 1)), "{answer:?}");
+    }
 }
 
 /// A group with a leader, whose member 1 asks for a read.

@@ -172,6 +172,34 @@ fn no_more_is_under_way_to_a_follower_than_the_window_permits() {
     assert_eq!(c.flights.len(), said, "and nothing is said in vain");
 }
 
+// etcd-io/raft#54: what had been on its way before a probe or a snapshot was counted ever after, until
+// nothing was sent any more.
+#[test]
+fn a_window_that_was_full_when_all_was_lost_is_as_wide_as_before() {
+    let mut c = Group::of(3);
+    c.elect(0);
+    c.settle();
+    for by_snapshot in [false, true, false] {
+        for _ in 0..BOARD.window.div_ceil(BOARD.batch) {
+            c.propose(0, BOARD.batch as u32);
+            while c.deliver(0, 1) | c.deliver(1, 0) {}
+        }
+        let counts = c.flights.iter().map(|flight| match flight.packet.0 {
+            Message::Append { count, .. } => count as usize,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(counts.sum::<usize>(), BOARD.window, "{}", c.story());
+        c.flights.clear();
+        if by_snapshot {
+            c.compact(0);
+        }
+        c.ring(0);
+        c.settle();
+        assert_eq!((c.last(2), peer(&c, 0, 2).2), (c.last(0), Pace::Replicate));
+        (0..3).for_each(|slot| c.compact(slot));
+    }
+}
+
 // etcd, rawnode.go, "the ABA problem": a write that was overwritten twice confirmed the third.
 #[test]
 fn a_write_that_was_overwritten_confirms_nothing() {

@@ -102,6 +102,30 @@ fn a_silent_leader_that_is_gone_is_replaced_once_somebody_doubts_it() {
     assert!(c.machine(1).leads() || c.machine(2).leads(), "{}", c.story());
 }
 
+// tikv#12166, tikv#18886: the followers of a silent leader that was cut off would not replace it. Here they
+// do, and it must not take its own silence for theirs.
+#[test]
+fn a_silent_leader_that_was_replaced_behind_its_back_answers_nothing_when_it_wakes() {
+    let mut c = Group::new(3, Setup { clock_drift: Some(10_000), ..setup(3) });
+    c.elect(0);
+    c.pass(Span::millis(90));
+    assert!(rest(&c) == 3 && c.machine(0).has_lease());
+    c.part(&[0], &[1, 2]);
+    c.ask(1, Input::Suspect(Slot::new(0))).unwrap();
+    c.pass(Span::secs(2));
+    let other = if c.machine(1).leads() { 1 } else { 2 };
+    c.propose(other, 1);
+    c.settle();
+    assert!(c.machine(0).leads() && c.machine(0).is_resting(), "{}", c.story());
+    c.ask(0, Input::Read).unwrap();
+    c.propose(0, 1);
+    c.pass(Span::millis(100));
+    c.heal();
+    c.pass(Span::secs(1));
+    assert!(c.machine(other).leads() && !c.machine(0).leads());
+    assert_eq!((c.readable(0), c.last(0)), (None, c.last(other)));
+}
+
 #[test]
 fn doubt_about_a_leader_that_lives_costs_nothing_but_a_word() {
     let mut c = resting(3);
