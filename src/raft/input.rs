@@ -44,7 +44,8 @@ pub enum Input {
     /// Stop leading: refused unless this member leads.
     StepDown,
     /// Hand leadership over to this member: refused unless this member leads and that one can. Until
-    /// [`Output::Following`] or [`Output::NotTransferred`] tells what came of it, no request is taken.
+    /// [`Output::Following`] or [`Output::NotTransferred`] tells what came of it, no request is taken, nor
+    /// another of this kind.
     Transfer(Slot),
     /// Append the entry that changes the configuration to this one: refused unless this member leads,
     /// has committed an entry of its own term and every earlier change, and

@@ -33,8 +33,13 @@ impl Transfer {
 }
 
 impl Raft {
-    /// Refuses a successor who cannot lead. `check` has made sure that this member leads.
+    /// Refuses a successor who cannot lead, and another while one is waited for: whoever asks again and
+    /// again must not keep requests out for longer, and each that was taken has one outcome. `check` has
+    /// made sure that this member leads.
     pub(super) fn check_transfer(&self, to: Slot) -> Result<(), Refused> {
+        if self.is_transferring() {
+            return Err(Refused::Transferring);
+        }
         let configuration = self.configuration();
         let electable = configuration.voters().minus(configuration.witnesses());
         if electable.without(self.config.me).contains(to) {
