@@ -103,12 +103,12 @@ impl<C: Clone, X: ?Sized> Lift<'_, C, X> {
             index = index.next();
             let entry = self.payload(index, write);
             let weight = entry.weight(self.weigh);
-            newest = newest.max(Some(entry.stamp));
+            newest = Some(entry.stamp);
             if self.window.push(entry, weight).is_err() {
                 break; // Raft's limit is the window's; `apply` stops at what is missing.
             }
         }
-        // The clock need hear no more than the highest.
+        // Stamps rise along the log, so the clock need hear but the last.
         if let Some(stamp) = newest
             && self.clock.observe(self.now, stamp).is_err()
         {
