@@ -3,7 +3,7 @@
 //! One stream of small values with stable codes feeds logs, metrics, pictures and tests. Nothing
 //! in a protocol depends on whether anyone listens.
 
-use crate::id::{EntryId, Index, Slot, Term};
+use crate::id::{EntryId, Index, NodeId, Slot, Term};
 use crate::time::Span;
 
 /// Something that happened in a step.
@@ -88,6 +88,13 @@ pub enum Event {
         /// Whose it was.
         client: crate::id::ClientId,
     },
+    /// A message of a node's detector was ignored, in whole or in part.
+    Unheeded {
+        /// Who sent it.
+        from: NodeId,
+        /// What was wrong with it.
+        why: Ignored,
+    },
 }
 
 impl Event {
@@ -109,6 +116,7 @@ impl Event {
             Self::Stopped { .. } => 12,
             Self::StampTooEarly { .. } => 13,
             Self::SessionEvicted { .. } => 14,
+            Self::Unheeded { .. } => 15,
         }
     }
 }
@@ -133,6 +141,8 @@ pub enum Ignored {
     Impossible,
     /// The machine has stopped.
     Stopped,
+    /// An incarnation lies further ahead of the last one known than any that could follow it.
+    Implausible,
 }
 
 /// Why a leader stopped leading.
@@ -186,7 +196,8 @@ mod tests {
             Event::Stopped { why: Stopped::Corrupt },
             Event::StampTooEarly { index: from },
             Event::SessionEvicted { client: crate::id::ClientId::new(1) },
+            Event::Unheeded { from: NodeId::new(1), why: Ignored::Stale },
         ];
-        assert!(events.iter().map(|event| event.code()).eq(1..=14));
+        assert!(events.iter().map(|event| event.code()).eq(1..=15));
     }
 }

@@ -48,6 +48,11 @@ number! {
     ClientId
 }
 number! {
+    /// One life of a node, from its start to its end: higher than every earlier one. A count of starts
+    /// that is kept on disk, or the civil second of the start.
+    Incarnation
+}
+number! {
     /// A position in the log; the first entry stands at 1.
     Index
 }
@@ -55,6 +60,18 @@ number! {
     /// A leader's reign: `epoch << 32 | count`. Within one epoch the count rises from 1; a switch
     /// of protocol opens the next epoch, so an identity never repeats across one.
     Term
+}
+
+impl Incarnation {
+    /// The furthest that an incarnation is believed to lie ahead of the one before: room for 136 years of
+    /// seconds. One damaged number must not put all later lives in the past (memberlist#358).
+    pub const FURTHEST: u64 = 1 << 32;
+
+    /// Whether it is believed of a node that was last known in another life; after zero, any is.
+    #[must_use]
+    pub const fn may_follow(self, known: Self) -> bool {
+        known.0 == 0 || self.0.saturating_sub(known.0) <= Self::FURTHEST
+    }
 }
 
 impl Index {

@@ -1,0 +1,14 @@
+//! Membership: who is there, and who belongs.
+//!
+//! Two different questions, with two different kinds of answer. *Who is there* is sensed: every node
+//! answers it for itself, at once, without a quorum, and may be wrong. *Who belongs* is decided: it is an
+//! entry in the log (see [`raft::Configuration`](crate::raft::Configuration)), and all agree on it.
+//!
+//! > **Sensing advises and never decides.** Nothing here edits a configuration. Detectors that were
+//! > wired to one have removed live members one by one until a minority was a quorum (consul#5922).
+//!
+//! [`Detector`] senses, among the nodes that a node talks to anyway.
+
+pub mod detector;
+
+pub use detector::Detector;
