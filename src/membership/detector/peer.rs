@@ -2,10 +2,10 @@
 //! therefore thought of it.
 //!
 //! **The timeout** is learned as RFC 6298 (section 2) learns a retransmission timeout: from how long a
-//! ping waits for its answer. The first ping of a silence is timed; the answer to a later one
-//! will do, so that what is lost counts as slowness. With the mean `m` and the mean deviation `d` of these times, a peer is
-//! awaited for `m + 4d`, and its timeout is twice that, since a quarter of it passes before anyone
-//! asks. A peer that talks by itself is not asked: then each timeout in which it talks counts as an
+//! ping waits for its answer. The first ping of a silence is timed; the answer to a later one will do, so
+//! that what is lost counts as slowness. With the mean `m` and the mean deviation `d` of these times, a
+//! peer is awaited for `m + 4d`, and its timeout is twice that, since a quarter of it passes before
+//! anyone asks. A peer that talks by itself is not asked: then each timeout in which it talks counts as an
 //! answer at once, so that a slow spell is not remembered for ever.
 
 use super::{Config, Verdict};
@@ -164,9 +164,9 @@ impl Peer {
     }
 
     /// When it is to be asked next: after a quarter of a timeout of silence, and then as soon as an answer
-    /// is overdue, so that a few lost messages make nobody suspect. Whoever is down is still asked every quarter of the
-    /// least timeout: it may only be that nothing comes from there, and then it must go on hearing this
-    /// node; and whoever was cut off is found again (weaviate#10698, antrea#4491).
+    /// is overdue, so that a few lost messages make nobody suspect. Whoever is down is still asked every
+    /// quarter of the least timeout: it may only be that nothing comes from there, and then it must go on
+    /// hearing this node; and whoever was cut off is found again (weaviate#10698, antrea#4491).
     fn ask_at(&self, config: &Config) -> Instant {
         match (self.asked, self.standing) {
             (None, _) => self.heard.after(self.quarter(config)),
