@@ -11,8 +11,6 @@ use crate::machine::Refused;
 pub struct Limits {
     /// Members of a group.
     pub members: usize,
-    /// Other nodes that a node's failure detector watches, for all of its groups.
-    pub peers: usize,
     /// Stretches of entries of one term that the log remembers. A group can go through one leader
     /// fewer than this without committing anything; after that a member that holds an entry of
     /// each can lead no more, and if it holds what nobody else does, nobody can. Each leader in
@@ -48,7 +46,6 @@ pub struct Limits {
 /// The table for servers.
 pub const SERVER: Limits = Limits {
     members: 32,
-    peers: 32,
     runs: 1_024,
     configurations: 64,
     entries: 65_536,
@@ -67,7 +64,6 @@ pub const SERVER: Limits = Limits {
 /// The table for boards.
 pub const BOARD: Limits = Limits {
     members: 7,
-    peers: 7,
     runs: 16,
     configurations: 4,
     entries: 64,
@@ -90,6 +86,13 @@ pub const MOST: Limits = SERVER;
 #[cfg(not(feature = "alloc"))]
 pub const MOST: Limits = BOARD;
 
+/// How many other nodes a node's failure detector watches at most, for all of its groups.
+#[cfg(feature = "alloc")]
+pub const PEERS: usize = 32;
+/// How many other nodes a node's failure detector watches at most, for all of its groups.
+#[cfg(not(feature = "alloc"))]
+pub const PEERS: usize = 7;
+
 impl Limits {
     /// These limits, none above the backend's and none below what the protocols need to move.
     #[must_use]
@@ -108,7 +111,6 @@ impl Limits {
         }
         Self {
             members: clamp(self.members, 1, MOST.members),
-            peers: clamp(self.peers, 1, MOST.peers),
             runs: clamp(self.runs, 2, MOST.runs),
             configurations: clamp(self.configurations, 2, MOST.configurations),
             entries: clamp(self.entries, 4, MOST.entries),
@@ -148,7 +150,7 @@ pub enum Limit {
     UncommittedBytes,
     /// A client has one request under way, and no more than one.
     Requests,
-    /// [`Limits::peers`]: more nodes than a failure detector watches.
+    /// [`PEERS`]: more nodes than a failure detector watches.
     Peers,
 }
 
