@@ -34,7 +34,8 @@ pub struct Config {
     /// wait until it has caught up.
     pub promotion_lag: Option<u32>,
     /// Whether an idle group falls silent. All members must agree, and the host must say
-    /// [`Input::Suspect`](super::Input::Suspect) when it doubts that the leader lives: nobody listens for it any more.
+    /// [`Input::Suspect`](super::Input::Suspect) when it doubts that the leader lives: nobody listens for
+    /// it any more.
     pub rests: bool,
     /// Bounds, lowered to the backend's where they are higher.
     pub limits: Limits,

@@ -100,9 +100,6 @@ impl Raft {
 
     /// Moves a member on that has the votes for it: from canvasser to candidate to leader.
     pub(super) fn promote<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        if let Role::Follower(_) | Role::Leader(_) = &self.role {
-            return;
-        }
         if let Role::Canvasser { granted, .. } = &self.role
             && self.has_won(*granted)
         {

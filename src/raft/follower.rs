@@ -139,17 +139,14 @@ impl Raft {
             return answer;
         }
         let (floor, last) = (self.log.floor(), prev.index.plus(u64::from(count)));
-        // Nearly every message goes on from the last entry, and so contradicts nothing.
-        if prev != self.log.last() {
-            let lowest = EntryId::new(entries, prev.index.next().max(floor.index));
-            if self.rules_out(prev) || (lowest.index <= last && self.rules_out(lowest)) {
-                return self.contradicted(from, out);
-            }
-            // Below the floor everything is committed, so it is the same in every log.
-            if prev.index >= floor.index && !self.log.contains(prev) {
-                let (hint, round) = (self.log.could_match(prev), self.answer());
-                return Some(Message::Conflict { term, rejected: prev.index, hint, round });
-            }
+        let lowest = EntryId::new(entries, prev.index.next().max(floor.index));
+        if self.rules_out(prev) || (lowest.index <= last && self.rules_out(lowest)) {
+            return self.contradicted(from, out);
+        }
+        // Below the floor everything is committed, so it is the same in every log.
+        if prev.index >= floor.index && !self.log.contains(prev) {
+            let (hint, round) = (self.log.could_match(prev), self.answer());
+            return Some(Message::Conflict { term, rejected: prev.index, hint, round });
         }
         let first = prev.index.max(floor.index).next();
         let agreed = match self.log.first_other(first, last, entries) {
@@ -185,8 +182,7 @@ impl Raft {
         out: &mut X,
     ) -> Index {
         let before = first.previous();
-        let is_beyond = first > self.log.last().index;
-        if !is_beyond && self.rules_out(EntryId::new(term, first)) {
+        if self.rules_out(EntryId::new(term, first)) {
             self.contradicted(from, out);
             return before;
         }
@@ -200,7 +196,7 @@ impl Raft {
             out.event(Event::Ignored { from, why });
             return before;
         }
-        if !is_beyond {
+        if first <= self.log.last().index {
             out.event(Event::Truncated { from: first });
             self.log.cut(first);
             self.disk.cut(first);

@@ -7,8 +7,9 @@
 //! known but that it is committed, and the configuration as of there.
 //!
 //! **Invariants** runs are contiguous, none is empty, terms rise from run to run and none is below
-//! the floor's; the last entry is that of the last run. Configurations stand at rising indices that the log holds, the first one at or below
-//! the floor.
+//! the floor's. Configurations stand at rising indices that the log holds, the first one at or below the
+//! floor. The last entry and the newest configuration, which nearly every step asks for, are those of the
+//! ends of these lists.
 
 use super::Configuration;
 use crate::bounded::List;
@@ -39,15 +40,15 @@ pub struct Configured {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Log {
     floor: EntryId,
-    /// That of the last run, or the floor: nearly every step asks for it.
+    /// That of the last run, or the floor.
     last: EntryId,
     runs: List<Run, { limits::MOST.runs }>,
     /// The configuration at the floor.
     founded: Configured,
-    /// That of the last entry: the newest of all, which nearly every step asks for.
-    newest: Configured,
     /// Those above the floor.
     configured: List<Configured, { limits::MOST.configurations }>,
+    /// The last of those, or that of the floor.
+    newest: Configured,
 }
 
 impl Log {
@@ -151,12 +152,7 @@ impl Log {
 
     /// How many runs there are once an entry of `term` follows the one at `last`.
     pub(super) fn runs_with(&self, last: Index, term: Term) -> usize {
-        let is_all = self.last.index <= last;
-        let kept = if is_all {
-            self.runs.len()
-        } else {
-            self.runs.partition_point(|run| run.first <= last)
-        };
+        let kept = self.runs.partition_point(|run| run.first <= last);
         let newest = kept.checked_sub(1).and_then(|newest| self.runs.get(newest));
         let begins_one = newest.is_none_or(|run| run.term != term);
         kept.saturating_add(usize::from(begins_one))

@@ -125,24 +125,14 @@ impl Raft {
             let mut untold = lacking;
             while let Some(first) = untold.iter().next() {
                 let Some(message) = self.news_for(first, out) else { break };
-                let alike = |&slot: &Slot| {
-                    self.are_alike(slot, first) || self.news_for(slot, out) == Some(message)
-                };
+                let alike =
+                    |&slot: &Slot| slot == first || self.news_for(slot, out) == Some(message);
                 let to: Members = untold.iter().filter(alike).collect();
                 to.iter().for_each(|slot| self.sent(slot, &message));
                 untold = untold.minus(to);
                 out.push(Output::Send { to, message });
             }
         }
-    }
-
-    /// Whether the same is to be said to two followers, as far as that shows at a glance.
-    fn are_alike(&self, slot: Slot, other: Slot) -> bool {
-        let Role::Leader(leading) = &self.role else { return false };
-        let [one, other] = [slot, other].map(|slot| leading.peers.get(slot.position()));
-        let (Some(one), Some(other)) = (one, other) else { return false };
-        let of = |it: &Progress| (it.matched, it.probing, it.waiting, it.round_sent, it.sending);
-        one.next == other.next && (one.next > self.log.last().index || of(one) == of(other))
     }
 
     /// Whether there is anything to say to a follower now.
