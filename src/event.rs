@@ -3,7 +3,7 @@
 //! One stream of small values with stable codes feeds logs, metrics, pictures and tests. Nothing
 //! in a protocol depends on whether anyone listens.
 
-use crate::id::{EntryId, Index, Slot, Term};
+use crate::id::{EntryId, Index, NodeId, Slot, Term};
 use crate::time::Span;
 
 /// Something that happened in a step.
@@ -88,6 +88,18 @@ pub enum Event {
         /// Whose it was.
         client: crate::id::ClientId,
     },
+    /// A gossip message, or something that it tells of a node, was ignored.
+    GossipIgnored {
+        /// Who sent it, or the node that it tells of.
+        node: NodeId,
+        /// What was wrong with it.
+        why: Ignored,
+    },
+    /// A node that is down or has left was forgotten, to make room for another.
+    NodeForgotten {
+        /// The node.
+        node: NodeId,
+    },
 }
 
 impl Event {
@@ -109,6 +121,8 @@ impl Event {
             Self::Stopped { .. } => 12,
             Self::StampTooEarly { .. } => 13,
             Self::SessionEvicted { .. } => 14,
+            Self::GossipIgnored { .. } => 15,
+            Self::NodeForgotten { .. } => 16,
         }
     }
 }
@@ -133,6 +147,8 @@ pub enum Ignored {
     Impossible,
     /// The machine has stopped.
     Stopped,
+    /// It names an incarnation so far above the one known that no node could have come to it.
+    Implausible,
 }
 
 /// Why a leader stopped leading.
@@ -186,7 +202,9 @@ mod tests {
             Event::Stopped { why: Stopped::Corrupt },
             Event::StampTooEarly { index: from },
             Event::SessionEvicted { client: crate::id::ClientId::new(1) },
+            Event::GossipIgnored { node: NodeId::new(1), why: Ignored::Stale },
+            Event::NodeForgotten { node: NodeId::new(1) },
         ];
-        assert!(events.iter().map(|event| event.code()).eq(1..=14));
+        assert!(events.iter().map(|event| event.code()).eq(1..=16));
     }
 }

@@ -40,6 +40,10 @@ number! {
     NodeId
 }
 number! {
+    /// Which of a node's lives, or of its refutations in one life, is spoken of: the higher is the later.
+    Incarnation
+}
+number! {
     /// A consensus group. Frames carry it, so that no group hears another's messages.
     GroupId
 }
@@ -83,6 +87,23 @@ impl Index {
     #[must_use]
     pub const fn above(self, floor: Self) -> u64 {
         self.0.saturating_sub(floor.0)
+    }
+}
+
+impl Incarnation {
+    /// The highest incarnation, above which nothing can be refuted.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The incarnation that follows; saturates.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// How far this lies above the other; not below zero.
+    #[must_use]
+    pub const fn above(self, other: Self) -> u64 {
+        self.0.saturating_sub(other.0)
     }
 }
 

@@ -37,6 +37,7 @@ pub mod id;
 pub mod lease;
 pub mod limits;
 pub mod machine;
+pub mod membership;
 pub mod quorum;
 pub mod raft;
 pub mod replica;

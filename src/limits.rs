@@ -127,6 +127,58 @@ impl Default for Limits {
     }
 }
 
+/// How many of each thing [gossip](crate::membership::gossip) may hold.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Gossip {
+    /// Other nodes that are known, those that are down or have left included.
+    pub nodes: usize,
+    /// Nodes among them that are down or have left; the one that has been so for longest is forgotten.
+    pub departed: usize,
+    /// Nodes of which there is news to pass on; what was passed on most often is dropped.
+    pub rumours: usize,
+    /// Updates in one message.
+    pub updates: usize,
+    /// Addresses at which a node looks for others.
+    pub seeds: usize,
+}
+
+impl Gossip {
+    /// The table for servers.
+    pub const SERVER: Self =
+        Self { nodes: 1_024, departed: 256, rumours: 128, updates: 12, seeds: 8 };
+
+    /// The table for boards.
+    pub const BOARD: Self = Self { nodes: 32, departed: 8, rumours: 16, updates: 4, seeds: 4 };
+
+    /// The table of the backend in use.
+    #[cfg(feature = "alloc")]
+    pub const MOST: Self = Self::SERVER;
+    /// The table of the backend in use.
+    #[cfg(not(feature = "alloc"))]
+    pub const MOST: Self = Self::BOARD;
+
+    /// These limits, none above the backend's, and at least one of each.
+    #[must_use]
+    pub const fn within(self) -> Self {
+        const fn clamp(value: usize, most: usize) -> usize {
+            if value == 0 {
+                1
+            } else if value < most {
+                value
+            } else {
+                most
+            }
+        }
+        Self {
+            nodes: clamp(self.nodes, Self::MOST.nodes),
+            departed: clamp(self.departed, Self::MOST.departed),
+            rumours: clamp(self.rumours, Self::MOST.rumours),
+            updates: clamp(self.updates, Self::MOST.updates),
+            seeds: clamp(self.seeds, Self::MOST.seeds),
+        }
+    }
+}
+
 /// Which limit would have been passed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -143,6 +195,8 @@ pub enum Limit {
     UncommittedBytes,
     /// A client has one request under way, and no more than one.
     Requests,
+    /// [`Gossip::seeds`]: name fewer.
+    Seeds,
 }
 
 impl From<Limit> for Refused {

@@ -5,6 +5,7 @@ mod client;
 mod compaction;
 mod configurations;
 mod errors;
+mod gossip;
 mod hlc;
 mod lease;
 mod raft_changes;

@@ -1,0 +1,146 @@
+//! What nodes say to each other. A message is small, fixed and `Copy`; updates travel beside it.
+
+use super::record::Update;
+use crate::bounded::List;
+use crate::codec::{Codec, Malformed, NoRoom, Sink};
+use crate::id::{Incarnation, NodeId};
+use crate::limits::Gossip as Limits;
+
+/// The updates beside a message, at most [`Gossip::updates`](crate::limits::Gossip::updates).
+pub type Updates = List<Update, { Limits::MOST.updates }>;
+
+/// A message, with who says it: that alone is news of the sender.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct Message {
+    /// Who sends it.
+    pub sender: NodeId,
+    /// The sender's incarnation.
+    pub incarnation: Incarnation,
+    /// What it says.
+    pub kind: Kind,
+}
+
+/// What a message says. Sections are those of SWIM (Das, Gupta, Motivala, DSN 2002). A probe's number
+/// rises with each probe of one node; zero is nobody's and its acknowledgement is waited for by nobody.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub enum Kind {
+    /// "Are you there?" (3.1)
+    Ping {
+        /// The probe's number.
+        probe: u32,
+    },
+    /// "I am."
+    Ack {
+        /// The number that was asked with.
+        probe: u32,
+    },
+    /// "Ask that node for me" (3.1: ping-req).
+    PingReq {
+        /// The probe's number.
+        probe: u32,
+        /// The node that did not answer.
+        target: NodeId,
+    },
+    /// "I do": what Lifeguard's nack tells, that it is not the asker who is cut off.
+    Relaying {
+        /// The number that was asked with.
+        probe: u32,
+    },
+    /// "Are you there, for somebody else?"
+    RelayedPing {
+        /// The number of the first asker.
+        probe: u32,
+        /// The first asker.
+        origin: NodeId,
+    },
+    /// "I am, tell it."
+    RelayedAck {
+        /// The number of the first asker.
+        probe: u32,
+        /// The first asker.
+        origin: NodeId,
+    },
+    /// "It is there."
+    ForwardedAck {
+        /// The number that was asked with.
+        probe: u32,
+        /// The node that answered.
+        target: NodeId,
+    },
+    /// Nothing but what travels beside it.
+    News,
+    /// "Tell me of the nodes after this one."
+    Sync {
+        /// The last one known; zero at first.
+        after: NodeId,
+    },
+    /// Some nodes that are there.
+    Page {
+        /// Where to go on; zero if these were the last.
+        next: NodeId,
+    },
+}
+
+impl Codec for Message {
+    fn encode<S: Sink + ?Sized>(&self, sink: &mut S) -> Result<(), NoRoom> {
+        self.sender.encode(sink)?;
+        self.incarnation.encode(sink)?;
+        let (code, probe, node) = match self.kind {
+            Kind::Ping { probe } => (0, Some(probe), None),
+            Kind::Ack { probe } => (1, Some(probe), None),
+            Kind::PingReq { probe, target } => (2, Some(probe), Some(target)),
+            Kind::Relaying { probe } => (3, Some(probe), None),
+            Kind::RelayedPing { probe, origin } => (4, Some(probe), Some(origin)),
+            Kind::RelayedAck { probe, origin } => (5, Some(probe), Some(origin)),
+            Kind::ForwardedAck { probe, target } => (6, Some(probe), Some(target)),
+            Kind::News => (7, None, None),
+            Kind::Sync { after } => (8, None, Some(after)),
+            Kind::Page { next } => (9, None, Some(next)),
+        };
+        let code: u8 = code;
+        code.encode(sink)?;
+        probe.map_or(Ok(()), |probe| probe.encode(sink))?;
+        node.map_or(Ok(()), |node| node.encode(sink))
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Malformed> {
+        let (sender, incarnation) = (Codec::decode(bytes)?, Codec::decode(bytes)?);
+        let code = u8::decode(bytes)?;
+        let probe = if code < 7 { u32::decode(bytes)? } else { 0 };
+        let kind = match code {
+            0 => Kind::Ping { probe },
+            1 => Kind::Ack { probe },
+            2 => Kind::PingReq { probe, target: Codec::decode(bytes)? },
+            3 => Kind::Relaying { probe },
+            4 => Kind::RelayedPing { probe, origin: Codec::decode(bytes)? },
+            5 => Kind::RelayedAck { probe, origin: Codec::decode(bytes)? },
+            6 => Kind::ForwardedAck { probe, target: Codec::decode(bytes)? },
+            7 => Kind::News,
+            8 => Kind::Sync { after: Codec::decode(bytes)? },
+            9 => Kind::Page { next: Codec::decode(bytes)? },
+            _ => return Err(Malformed),
+        };
+        Ok(Self { sender, incarnation, kind })
+    }
+}
+
+/// A count, then so many updates; more than a message may carry are malformed, whatever follows.
+impl Codec for Updates {
+    fn encode<S: Sink + ?Sized>(&self, sink: &mut S) -> Result<(), NoRoom> {
+        u8::try_from(self.len()).map_err(|_| NoRoom)?.encode(sink)?;
+        self.iter().try_for_each(|update| update.encode(sink))
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Malformed> {
+        let count = u8::decode(bytes)?;
+        let mut updates = Self::new();
+        for _ in 0..count {
+            updates.push(Update::decode(bytes)?).map_err(|_| Malformed)?;
+        }
+        Ok(updates)
+    }
+}
