@@ -42,6 +42,11 @@ fn update(node: u64, incarnation: u64, state: State, by: u64) -> Update {
     Update { node: id(node), record: record(incarnation, state, node), by: id(by) }
 }
 
+/// A node that probes nobody in the next days.
+fn listener(number: u64) -> Config {
+    Config { probe_interval: Span::secs(100_000_000), ..lan(number, 1) }
+}
+
 /// What a machine says in one step, with what happened inside.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Said {
@@ -351,4 +356,700 @@ fn sixty_four_learn_of_a_crash_in_seconds_with_few_messages_and_a_lossy_network(
     println!("messages of 1000 members in a second: median {} of {rates:?}", rates[10]);
     println!("the same from the crash until all know: median {} of {windows:?}", windows[10]);
     assert!(times[10] <= 3_600 && rates[20] <= 1_350);
+}
+
+#[test]
+fn a_newcomer_that_knows_one_seed_is_soon_known_to_all() {
+    let mut world = World::settled(8, 0, 1);
+    world.nodes.push(None);
+    world.places.push((address(9), 0));
+    world.asleep_until.push(0);
+    world.start(9, lan(9, 1));
+    assert!(world.run_until(15 * SECOND, World::all_agree).is_some());
+    let ups = world.told.iter().filter(|(_, _, told)| matches!(told, Output::Up { .. })).count();
+    assert_eq!((ups, world.told.len()), (16, 16), "each is told of once, and of nothing else");
+}
+
+#[test]
+fn a_list_that_fills_many_messages_is_told_to_the_end_although_some_are_lost() {
+    let nodes = if BACKEND == "alloc" { 40 } else { 20 };
+    let mut world = World::new(nodes, 300, 2);
+    assert!(world.run_until(120 * SECOND, World::all_agree).is_some());
+}
+
+#[test]
+fn a_seed_that_comes_later_is_found() {
+    let mut world = World::new(3, 0, 3);
+    world.crash(1);
+    world.run(600 * SECOND);
+    world.start(1, lan(1, 2));
+    assert!(world.run_until(30 * SECOND, World::all_agree).is_some());
+}
+
+#[test]
+fn whoever_leaves_is_known_to_have_left_and_is_not_taken_for_crashed() {
+    let mut world = World::settled(8, 50, 4);
+    world.step(5, Input::Leave);
+    world.run(30 * SECOND);
+    assert_eq!(world.told_down(), []);
+    let left = |(_, _, told): &&_| matches!(told, Output::Left { node, .. } if *node == id(5));
+    assert_eq!(world.told.iter().filter(left).count(), 8, "all are told, and so is the leaver");
+    assert_eq!(world.node(5).deadline(), None, "it has nothing more to do");
+    // It comes back: the same name, in a higher incarnation.
+    world.step(5, Input::Join { seeds: &[address(1)] });
+    assert!(world.run_until(30 * SECOND, World::all_agree).is_some());
+}
+
+#[test]
+fn an_alive_that_was_under_way_does_not_bring_back_who_has_left() {
+    // The race that memberlist's `hasLeft` is about.
+    let mut one = One::number(1);
+    one.news(2, &[alive(3, 7)]);
+    one.news(2, &[update(3, 7, State::Left, 3)]);
+    let late = one.hear(3, 7, Kind::Ping { probe: 9 }, &[alive(3, 7)]);
+    assert_eq!(late.told(), [] as [&Output; 0]);
+    assert_eq!(one.record(3), Some((7, State::Left)));
+    // And the leaver itself refutes nothing.
+    let mut leaver = One::number(3);
+    leaver.news(1, &[]);
+    leaver.step(Input::Leave);
+    leaver.news(1, &[update(3, 1, State::Suspect, 1)]);
+    leaver.run(SECOND);
+    assert_eq!(leaver.record(3), Some((1, State::Left)));
+}
+
+#[test]
+fn who_crashes_and_restarts_with_a_higher_incarnation_has_rejoined() {
+    let mut world = World::settled(6, 0, 5);
+    world.crash(4);
+    assert!(world.run_until(30 * SECOND, |world| world.all_know_gone(4)).is_some());
+    assert_eq!(world.told_down().len(), 5, "told once to each");
+    world.run(60 * SECOND);
+    world.told.clear();
+    // At another address, for that matter.
+    world.start(4, Config { address: address(44), ..lan(4, 2) });
+    assert!(world.run_until(30 * SECOND, World::all_agree).is_some());
+    let back = |(_, by, told): &&(u64, u64, Output)| {
+        *by != 4
+            && matches!(told, Output::Rejoined { node, record }
+            if *node == id(4) && record.address == address(44))
+    };
+    assert_eq!(world.told.iter().filter(back).count(), 5);
+}
+
+#[test]
+fn who_restarts_with_a_lost_incarnation_hears_what_it_must_refute() {
+    // memberlist#311: with 4500 nodes, those that restarted never heard why they were not let in.
+    let mut one = One::number(1);
+    one.news(2, &[alive(3, 100)]);
+    let answer = one.hear(3, 1, Kind::Ping { probe: 5 }, &[]);
+    assert_eq!(answer.of(3).first(), Some(&alive(3, 100)), "the answer says so itself");
+    let answer = one.hear(3, 1, Kind::News, &[]);
+    assert_eq!(
+        answer.of(3).first(),
+        Some(&alive(3, 100)),
+        "and if there is none, a word of its own"
+    );
+
+    let mut restarted = One::number(3);
+    restarted.news(1, &answer.of(3));
+    assert_eq!(restarted.record(3), Some((101, State::Alive)));
+
+    // All restart at once, and none remembers.
+    let mut world = World::settled(8, 50, 6);
+    for number in 1..=8 {
+        let doubt = update(number, 100, State::Down, 9);
+        (1..=8).for_each(|to| {
+            let message = Message { sender: id(9), incarnation: inc(1), kind: Kind::News };
+            let from = address(9);
+            world.step(to, Input::Message { from, message, updates: &[doubt] });
+        });
+    }
+    for number in 1..=8 {
+        world.start(number, lan(number, 1));
+    }
+    world.run(60 * SECOND);
+    (1..=8).for_each(|number| {
+        let others = world.node(number).nodes().filter(|(node, _)| *node != id(9));
+        let lost = others.filter(|(_, record)| record.state != State::Alive).count();
+        assert_eq!(lost, 0);
+    });
+}
+
+#[test]
+fn no_packet_can_take_a_nodes_last_incarnation_from_it() {
+    // memberlist#358: one packet of this kind wrapped the counter and evicted the node for ever.
+    let mut one = One::number(1);
+    let implausible = |node| Event::GossipIgnored { node: id(node), why: Ignored::Implausible };
+    for state in [State::Suspect, State::Down, State::Left, State::Alive] {
+        let said = one.news(2, &[update(1, u64::MAX, state, 2)]);
+        assert_eq!((one.record(1), said.events), (Some((1, State::Alive)), vec![implausible(1)]));
+    }
+    one.news(2, &[alive(3, 1)]);
+    let said = one.news(2, &[update(3, u64::MAX, State::Down, 2)]);
+    assert_eq!((one.record(3), said.events), (Some((1, State::Alive)), vec![implausible(3)]));
+    let said = one.hear(3, 2 + Gossip::PLAUSIBLE, Kind::Ping { probe: 1 }, &[alive(4, 1)]);
+    assert_eq!((said.outputs, said.events), (vec![], vec![implausible(3)]), "nothing of it counts");
+    // Right at the bound it counts.
+    one.hear(3, 1 + Gossip::PLAUSIBLE, Kind::News, &[]);
+    assert_eq!(one.record(3), Some((1 + Gossip::PLAUSIBLE, State::Alive)));
+}
+
+#[test]
+fn who_is_doubted_in_the_highest_incarnation_asks_for_another_name_once() {
+    let mut one = One::new(lan(1, u64::MAX));
+    let needs = Output::NeedsIncarnation { above: Incarnation::MAX };
+    let said = one.news(2, &[update(1, u64::MAX, State::Down, 2)]);
+    assert!(said.told().contains(&&needs));
+    let said = one.news(2, &[update(1, u64::MAX, State::Down, 2)]);
+    assert_eq!(said.told(), [] as [&Output; 0]);
+    assert_eq!(one.record(1), Some((u64::MAX, State::Alive)), "and it does not wrap");
+}
+
+#[test]
+fn a_stale_alive_does_not_revive_who_died_in_a_later_incarnation() {
+    // al8n/memberlist#197: Alive@1, Dead@1, Dead@10 (dropped), Alive@2 brought the node back.
+    let mut one = One::number(1);
+    one.news(2, &[alive(3, 1)]);
+    one.news(2, &[update(3, 1, State::Down, 2)]);
+    one.run(5 * SECOND);
+    assert_eq!(one.record(3), Some((1, State::Down)));
+    one.news(2, &[update(3, 10, State::Down, 2)]);
+    assert_eq!(one.record(3), Some((10, State::Down)), "all evidence counts");
+    one.news(2, &[alive(3, 2)]);
+    assert_eq!(one.record(3), Some((10, State::Down)));
+    one.news(2, &[alive(3, 11)]);
+    assert_eq!(one.record(3), Some((11, State::Alive)));
+}
+
+#[test]
+fn a_verdict_on_an_earlier_incarnation_is_void() {
+    // foca's `can_change` takes any Down for news, whatever incarnation it speaks of.
+    let mut one = One::number(1);
+    one.news(2, &[alive(3, 5)]);
+    let said = one.news(2, &[update(3, 0, State::Down, 2), update(3, 4, State::Left, 3)]);
+    assert_eq!((one.record(3), said.told()), (Some((5, State::Alive)), vec![]));
+}
+
+#[test]
+fn two_islands_find_each_other_after_an_hour() {
+    // weaviate#10698, antrea#4491, foca#15: the dead were purged, and nobody asked for them again.
+    let mut world = World::settled(8, 0, 7);
+    (4..8).for_each(|at| world.places[at].1 = 1);
+    world.run(3_600 * SECOND);
+    assert!((1..=8).all(|number| world.up(number) == 3), "two islands");
+    (4..8).for_each(|at| world.places[at].1 = 0);
+    let took = world.run_until(120 * SECOND, World::all_agree);
+    assert!(took.is_some(), "one again");
+}
+
+#[test]
+fn islands_that_have_forgotten_each_other_meet_at_the_seeds() {
+    let mut world = World::settled(8, 0, 8);
+    for at in 0..8 {
+        // No room for anyone who is down but one.
+        let limits = Limits { departed: 1, ..Limits::MOST };
+        let incarnation = inc(2);
+        world.start(at + 1, Config { limits, incarnation, ..lan(at + 1, 2) });
+    }
+    world.run(60 * SECOND);
+    (4..8).for_each(|at| world.places[at].1 = 1);
+    world.run(3_600 * SECOND);
+    assert!((1..=8).all(|number| world.up(number) == 3), "two islands");
+    (4..8).for_each(|at| world.places[at].1 = 0);
+    assert!(world.run_until(300 * SECOND, World::all_agree).is_some());
+}
+
+#[test]
+fn two_that_take_each_other_for_down_do_not_say_so_for_ever() {
+    // foca#25: both answered every "you are down" with another.
+    let mut one = One::number(1);
+    one.news(2, &[alive(3, 1), update(3, 1, State::Down, 2)]);
+    one.run(5 * SECOND);
+    assert_eq!(one.record(3), Some((1, State::Down)));
+    let warnings = |said: &Said| {
+        said.sends().filter(|(to, kind, _)| (*to, *kind) == (address(3), Kind::News)).count()
+    };
+    // It does not listen, and sends a hundred messages in one interval.
+    let all: usize = (0..100).map(|_| warnings(&one.hear(3, 1, Kind::News, &[]))).sum();
+    assert_eq!(all, 1);
+    one.now += 2 * SECOND;
+    assert_eq!(warnings(&one.hear(3, 1, Kind::News, &[])), 1, "one more in the next");
+    // What it says was said of an incarnation: who is above that does not care.
+    let mut other = One::new(lan(3, 2));
+    other.news(1, &[]);
+    let said = other.news(1, &[update(3, 1, State::Down, 1)]);
+    assert_eq!((other.record(3), said.outputs), (Some((2, State::Alive)), vec![]));
+}
+
+#[test]
+fn a_node_that_restarts_a_thousand_times_takes_one_place() {
+    // foca#19, #31, #32: every restart was another identity, and lists grew.
+    let mut one = One::number(1);
+    for life in 1..=1_000 {
+        let ping = Kind::Ping { probe: 1 };
+        let message = Message { sender: id(2), incarnation: inc(life), kind: ping };
+        let from = address(life);
+        one.step(Input::Message { from, message, updates: &[] });
+    }
+    assert_eq!(one.gossip.nodes().count(), 1);
+    assert_eq!(one.record(2), Some((1_000, State::Alive)));
+}
+
+#[test]
+fn two_nodes_of_one_name_are_told_of_once_and_change_nothing() {
+    // foca replaces the one by the other when neither wins, and back again.
+    let mut one = One::number(1);
+    one.hear(2, 3, Kind::News, &[]);
+    let twin = |one: &mut One| {
+        let message = Message { sender: id(2), incarnation: inc(3), kind: Kind::Ping { probe: 1 } };
+        one.step(Input::Message { from: address(22), message, updates: &[] })
+    };
+    let said = twin(&mut one);
+    let (known, other) = (record(3, State::Alive, 2), address(22));
+    assert_eq!(said.told(), [&Output::Conflict { node: id(2), known, other }]);
+    assert_eq!(twin(&mut one).told(), [] as [&Output; 0]);
+    assert_eq!(one.gossip.record(id(2)), Some(known), "who is known stays known");
+    // The twin hears of it, and does not fight.
+    let mut second = One::new(Config { address: address(22), ..lan(2, 3) });
+    second.news(1, &[]);
+    let heard = second.news(1, &said.of(2));
+    assert_eq!(heard.told(), [&Output::NeedsIncarnation { above: inc(3) }]);
+    assert_eq!(second.news(1, &said.of(2)).told(), [] as [&Output; 0]);
+    assert_eq!(second.record(2), Some((3, State::Alive)));
+    second.step(Input::Renew { incarnation: inc(4) });
+    assert_eq!(
+        second.record(2),
+        Some((4, State::Alive)),
+        "its host has decided that it is the one"
+    );
+    // A message of one's own name from elsewhere says it too.
+    let said = second.hear(2, 9, Kind::News, &[]);
+    assert_eq!(said.told(), [&Output::NeedsIncarnation { above: inc(9) }]);
+}
+
+/// The number of the ping that this said, and to whom.
+fn pinged(said: &Said) -> Option<(u64, u32)> {
+    said.sends().find_map(|(to, kind, _)| match kind {
+        Kind::Ping { probe } if probe > 0 => Some((to.bytes()[0].into(), probe)),
+        _ => None,
+    })
+}
+
+/// Runs to the next ping.
+fn next_ping(one: &mut One) -> (u64, u32) {
+    loop {
+        one.now = one.gossip.deadline().unwrap().as_micros();
+        let said = one.step(Input::Tick);
+        if let Some(ping) = pinged(&said) {
+            return ping;
+        }
+    }
+}
+
+#[test]
+fn an_acknowledgement_of_an_earlier_probe_confirms_nothing() {
+    // foca numbers probes with eight bits: after 256 a late one counts again.
+    let mut one = One::number(1);
+    one.news(2, &[]);
+    let (_, first) = next_ping(&mut one);
+    one.hear(2, 1, Kind::Ack { probe: first }, &[]);
+    for _ in 0..300 {
+        let (_, probe) = next_ping(&mut one);
+        assert_ne!(probe, first);
+        let said = one.hear(2, 1, Kind::Ack { probe: first }, &[]);
+        let stale = Event::GossipIgnored { node: id(2), why: Ignored::Stale };
+        assert_eq!(said.events, [stale]);
+        one.hear(2, 1, Kind::Ack { probe }, &[]);
+    }
+    let (_, probe) = next_ping(&mut one);
+    one.hear(2, 1, Kind::Ack { probe: first }, &[]);
+    one.hear(3, 1, Kind::Ack { probe }, &[]);
+    one.run(SECOND);
+    assert_eq!(one.record(2), Some((1, State::Suspect)), "nor does another's");
+}
+
+#[test]
+fn a_node_that_slept_convicts_nobody() {
+    // restate#5156: all healthy peers were taken for dead in the first tick after a pause.
+    for seconds in [1, 5, 600] {
+        let mut world = World::settled(8, 0, 9);
+        world.run(700 * MILLI);
+        world.asleep_until[2] = world.now + seconds * SECOND;
+        world.run((seconds + 60) * SECOND);
+        let by_the_sleeper = world.told_down().iter().filter(|(_, by, _)| *by == 3).count();
+        assert_eq!(by_the_sleeper, 0, "after {seconds} s");
+        assert!(world.all_agree(), "and it is back");
+        let slept = |(_, by, event): &&(u64, u64, Event)| {
+            *by == 3 && matches!(event, Event::Overslept { .. })
+        };
+        assert!(seconds == 1 || world.events.iter().any(|event| slept(&event)));
+    }
+    // Even in the midst of a suspicion, and whatever the host says first.
+    let mut one = One::number(1);
+    one.news(2, &[alive(3, 1)]);
+    one.news(2, &[update(3, 1, State::Suspect, 2)]);
+    one.now += 3_600 * SECOND;
+    let mut twin = one.clone();
+    assert_eq!(one.step(Input::Tick).told(), [] as [&Output; 0]);
+    twin.news(2, &[]);
+    assert_eq!(twin.step(Input::Tick).told(), [] as [&Output; 0]);
+}
+
+#[test]
+fn everyone_is_probed_once_in_each_round_however_few_they_are() {
+    // memberlist#350: of three nodes, one sampled its only peer too seldom.
+    for count in 2..=9_u64 {
+        let mut one = One::number(1);
+        (2..=count).for_each(|node| drop(one.news(node, &[])));
+        let mut met = Vec::new();
+        for _ in 0..10 * (count - 1) {
+            let (to, probe) = next_ping(&mut one);
+            one.hear(to, 1, Kind::Ack { probe }, &[]);
+            met.push(to);
+        }
+        let mut orders = Vec::new();
+        for round in met.chunks(count as usize - 1) {
+            let mut sorted = round.to_vec();
+            sorted.sort_unstable();
+            assert!(sorted.iter().copied().eq(2..=count), "{round:?}");
+            orders.push(round.to_vec());
+        }
+        orders.dedup();
+        assert!(count < 5 || orders.len() > 5, "in an order that is drawn anew");
+    }
+}
+
+#[test]
+fn of_two_nodes_one_knows_when_the_other_crashes() {
+    let mut world = World::settled(2, 0, 10);
+    world.crash(2);
+    let took = world.run_until(60 * SECOND, |world| world.all_know_gone(2));
+    assert!(took.is_some_and(|took| took <= 4 * SECOND), "{took:?}");
+}
+
+#[test]
+fn nobody_is_convicted_by_hearsay() {
+    let mut one = One::new(listener(1));
+    one.news(2, &[alive(3, 1)]);
+    let said = one.news(2, &[update(3, 1, State::Down, 2), update(3, 1, State::Down, 4)]);
+    assert_eq!((said.told(), one.record(3)), (vec![], Some((1, State::Suspect))));
+    one.hear(3, 2, Kind::News, &[]);
+    assert_eq!(one.record(3), Some((2, State::Alive)), "it had time to refute");
+    let config = lan(1, 1);
+    one.news(2, &[update(3, 2, State::Down, 2)]);
+    one.run(config.suspicion_least.as_micros() - 1);
+    assert_eq!(one.record(3), Some((2, State::Suspect)));
+    assert!(one.run(1).told().iter().any(|told| matches!(told, Output::Down { .. })));
+}
+
+#[test]
+fn one_that_was_cut_off_does_not_take_the_others_with_it() {
+    // After a partition, the stale verdicts of one must not convict those whom all others see.
+    for seed in 0..5 {
+        let mut world = World::settled(16, 0, 20 + seed);
+        world.places[6].1 = 1;
+        world.run(600 * SECOND);
+        assert_eq!(world.up(7), 0, "it has convicted everyone");
+        world.places[6].1 = 0;
+        let healed = world.now;
+        assert!(world.run_until(120 * SECOND, World::all_agree).is_some());
+        world.run(60 * SECOND);
+        let wrong = world.told_down().iter().filter(|(at, _, _)| *at > healed).count();
+        assert_eq!(wrong, 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn what_is_decoded_is_bounded_by_what_is_there_and_not_by_what_is_declared() {
+    // memberlist#357: a header's counts were allocated before anything was read.
+    let mut bytes = List::<u8, 2_048>::new();
+    let updates = [alive(2, 3), update(3, 4, State::Suspect, 9)];
+    let mut list = Updates::new();
+    list.extend(&updates).unwrap();
+    list.encode(&mut bytes).unwrap();
+    assert_eq!(bytes.len(), 1 + 2 * 49);
+    assert_eq!(&*Updates::decode(&mut &*bytes).unwrap(), &updates);
+    assert_eq!(Updates::decode(&mut &bytes[..98]), Err(Malformed));
+    let mut boastful = bytes.to_vec();
+    boastful[0] = 255;
+    assert_eq!(Updates::decode(&mut &*boastful), Err(Malformed));
+    // More than a message holds is malformed, even if it is all there.
+    let too_many = Limits::MOST.updates as u8 + 1;
+    let mut full = vec![too_many];
+    (0..too_many).for_each(|_| full.extend_from_slice(&bytes[1..50]));
+    assert_eq!(Updates::decode(&mut &*full), Err(Malformed));
+    // And a host that decodes otherwise is told so.
+    let mut one = One::number(1);
+    let said = one.news(2, &vec![alive(3, 1); usize::from(too_many)]);
+    let malformed = Event::GossipIgnored { node: id(2), why: Ignored::Malformed };
+    assert_eq!((said.outputs, said.events), (vec![], vec![malformed]));
+}
+
+#[test]
+fn every_message_reads_as_it_was_written() {
+    let (probe, target, origin) = (7, id(8), id(9));
+    let kinds = [
+        (Kind::Ping { probe }, 21),
+        (Kind::Ack { probe }, 21),
+        (Kind::PingReq { probe, target }, 29),
+        (Kind::Relaying { probe }, 21),
+        (Kind::RelayedPing { probe, origin }, 29),
+        (Kind::RelayedAck { probe, origin }, 29),
+        (Kind::ForwardedAck { probe, target }, 29),
+        (Kind::News, 17),
+        (Kind::Sync { after: id(3) }, 25),
+        (Kind::Page { next: id(4) }, 25),
+    ];
+    for (kind, length) in kinds {
+        let message = Message { sender: id(1), incarnation: inc(2), kind };
+        let mut bytes = List::<u8, 64>::new();
+        message.encode(&mut bytes).unwrap();
+        assert_eq!(bytes.len(), length, "{kind:?}");
+        assert_eq!(Message::decode(&mut &*bytes), Ok(message));
+        assert_eq!(Message::decode(&mut &bytes[..length - 1]), Err(Malformed));
+    }
+    let mut unknown = [0; 32];
+    unknown[16] = 10;
+    assert_eq!(Message::decode(&mut &unknown[..]), Err(Malformed));
+}
+
+#[test]
+fn what_everybody_forgets_at_another_time_does_not_go_round_for_ever() {
+    // chitchat#23, #155, #161: those who had not forgotten yet told those who had.
+    let mut world = World::settled(6, 0, 11);
+    world.crash(6);
+    world.run(60 * SECOND);
+    // Three forget it, since they restart.
+    (1..=3).for_each(|number| world.start(number, lan(number, 2)));
+    world.run(60 * SECOND);
+    world.told.clear();
+    world.run(600 * SECOND);
+    assert_eq!(world.told, []);
+    (1..=3).for_each(|number| assert_eq!(world.node(number).record(id(6)), None));
+    // The record of one who is gone is no news to who does not know it.
+    let mut one = One::number(1);
+    let said = one.news(2, &[update(3, 1, State::Down, 2)]);
+    assert_eq!(one.record(3), None);
+    assert_eq!(said.events, [Event::GossipIgnored { node: id(3), why: Ignored::Stranger }]);
+}
+
+#[test]
+fn ticks_may_come_late_early_and_many_times() {
+    // foca fails with an incomplete probe cycle if a runtime drops a timer.
+    let mut one = One::number(1);
+    one.news(2, &[]);
+    one.step(Input::Tick);
+    let deadline = one.gossip.deadline().unwrap();
+    let before = one.gossip.clone();
+    for _ in 0..3 {
+        assert_eq!(one.step(Input::Tick), Said::default(), "nothing is due");
+    }
+    assert_eq!(one.gossip, before);
+    one.now = deadline.as_micros();
+    assert!(pinged(&one.step(Input::Tick)).is_some());
+    let before = one.gossip.clone();
+    assert_eq!(one.step(Input::Tick), Said::default(), "it was done");
+    assert_eq!(one.gossip, before);
+    // A tick that never came is made up for by the next.
+    one.now += 30 * SECOND;
+    one.step(Input::Tick);
+    assert!(one.gossip.deadline().unwrap() > Instant::from_micros(one.now));
+    assert_eq!(one.record(2), Some((1, State::Alive)));
+    // Time that goes backwards stands still.
+    one.now = 0;
+    assert_eq!(one.step(Input::Tick), Said::default());
+}
+
+#[test]
+fn a_full_table_takes_in_nobody_and_forgets_only_those_who_are_gone() {
+    let limits = Limits { nodes: 3, departed: 2, ..Limits::MOST };
+    let mut one = One::new(Config { limits, ..lan(1, 1) });
+    (2..=4).for_each(|node| drop(one.news(node, &[])));
+    let said = one.hear(5, 1, Kind::Ping { probe: 1 }, &[]);
+    let no_room = Event::GossipIgnored { node: id(5), why: Ignored::NoRoom };
+    assert_eq!((one.record(5), &said.events), (None, &vec![no_room]));
+    assert_eq!(said.sends().count(), 1, "it is answered all the same");
+    one.news(3, &[update(3, 1, State::Left, 3)]);
+    one.now += 1;
+    one.news(2, &[update(2, 1, State::Left, 2)]);
+    let said = one.news(5, &[]);
+    assert_eq!(said.events, [Event::NodeForgotten { node: id(3) }], "the one that left first");
+    assert_eq!(one.gossip.nodes().count(), 3);
+    one.now += 1;
+    one.news(5, &[update(4, 1, State::Left, 4), update(5, 1, State::Left, 5)]);
+    assert_eq!(one.record(2), None, "no more than two that are gone are remembered");
+    assert!(one.record(4).is_some() && one.record(5).is_some());
+}
+
+#[test]
+fn news_is_told_a_bounded_number_of_times() {
+    let mut one = One::number(1);
+    (2..=8).for_each(|node| drop(one.news(node, &[])));
+    one.run(SECOND);
+    let mut count = 0;
+    one.news(2, &[alive(9, 1)]);
+    for _ in 0..100 {
+        let said = one.hear(2, 1, Kind::Ping { probe: 1 }, &[]);
+        count += said.of(9).len();
+        assert!(said.sends().all(|(_, _, updates)| updates.len() <= Limits::MOST.updates));
+    }
+    // Nine nodes: the logarithm is four, and each is told three times that.
+    assert!(count <= 12 && count >= 6, "{count}");
+    let said = one.hear(2, 1, Kind::Ping { probe: 1 }, &[]);
+    assert!(
+        said.sends().all(|(_, _, updates)| updates.is_empty()),
+        "an idle cluster tells nothing"
+    );
+}
+
+#[test]
+fn who_is_suspected_is_told_so_and_refutes_it_in_its_answer() {
+    // memberlist#84.
+    let mut one = One::number(1);
+    one.news(2, &[]);
+    let (_, probe) = next_ping(&mut one);
+    let said = one.run(400 * MILLI);
+    assert_eq!(one.record(2), Some((1, State::Suspect)));
+    assert_eq!(said.of(2).last(), Some(&update(2, 1, State::Suspect, 1)));
+    let mut two = One::number(2);
+    let said = two.hear(1, 1, Kind::Ping { probe }, &[update(2, 1, State::Suspect, 1)]);
+    let mut answers = said.outputs.iter().filter_map(|output| match output {
+        Output::Send { message, .. } if message.kind == (Kind::Ack { probe }) => Some(message),
+        _ => None,
+    });
+    assert_eq!(answers.next().map(|answer| answer.incarnation), Some(inc(2)));
+    assert_eq!(two.gossip.local_health(), 1, "and takes itself for less well");
+    one.hear(2, 2, Kind::Ack { probe }, &[]);
+    assert_eq!(one.record(2), Some((2, State::Alive)));
+    assert_eq!(
+        one.run(10 * SECOND).told().len(),
+        1,
+        "it was not convicted then; it is silent again"
+    );
+}
+
+#[test]
+fn a_link_that_fails_convicts_nobody_as_long_as_others_can_relay() {
+    let mut one = One::number(1);
+    (2..=4).for_each(|node| drop(one.news(node, &[])));
+    let (target, probe) = next_ping(&mut one);
+    let said = one.run(250 * MILLI);
+    let ask = Kind::PingReq { probe, target: id(target) };
+    let relays: Vec<_> = said.sends().filter(|(_, kind, _)| *kind == ask).collect();
+    assert_eq!(relays.len(), 2, "all others are asked, and not the target");
+
+    let mut relay = One::number(9);
+    relay.news(1, &[]);
+    relay.news(target, &[]);
+    let said = relay.hear(1, 1, ask, &[]);
+    let sent: Vec<_> = said.sends().map(|(to, kind, _)| (to, kind)).collect();
+    let relayed = Kind::RelayedPing { probe, origin: id(1) };
+    assert_eq!(sent, [(address(target), relayed), (address(1), Kind::Relaying { probe })]);
+    let said = relay.hear(target, 1, Kind::RelayedAck { probe, origin: id(1) }, &[]);
+    let forwarded = Kind::ForwardedAck { probe, target: id(target) };
+    assert_eq!(said.sends().map(|(to, kind, _)| (to, kind)).next(), Some((address(1), forwarded)));
+    // Nobody is made to send to strangers.
+    let said = relay.hear(1, 1, Kind::PingReq { probe, target: id(77) }, &[]);
+    assert_eq!(said.sends().count(), 0);
+    assert_eq!(
+        said.events,
+        [Event::GossipIgnored { node: id(77), why: Ignored::Stranger }]
+            .map(|_| { Event::GossipIgnored { node: id(1), why: Ignored::Stranger } })
+    );
+
+    let other = (2..=4).find(|node| *node != target).unwrap();
+    one.hear(other, 1, Kind::Relaying { probe }, &[]);
+    one.hear(other, 1, forwarded, &[]);
+    one.run(SECOND);
+    assert_eq!(one.record(target), Some((1, State::Alive)));
+}
+
+#[test]
+fn the_more_confirm_a_suspicion_the_sooner_it_is_a_verdict() {
+    let verdict_after = |doubters: &[u64]| {
+        let mut one = One::new(listener(1));
+        one.news(2, &[alive(3, 1)]);
+        doubters.iter().for_each(|by| drop(one.news(2, &[update(3, 1, State::Suspect, *by)])));
+        let begin = one.now;
+        while one.record(3) == Some((1, State::Suspect)) {
+            one.now = one.gossip.deadline().unwrap().as_micros();
+            one.step(Input::Tick);
+        }
+        Span::micros(one.now - begin).as_millis()
+    };
+    assert_eq!(verdict_after(&[11]), 1_500);
+    assert_eq!(verdict_after(&[11, 11, 11]), 1_500, "the same one counts once");
+    assert_eq!(verdict_after(&[11, 12]), 1_125);
+    assert_eq!(verdict_after(&[11, 12, 13, 14]), 750);
+}
+
+#[test]
+fn a_node_that_reaches_nobody_doubts_itself_first() {
+    let mut one = One::number(1);
+    (2..=6).for_each(|node| drop(one.news(node, &[])));
+    one.run(20 * SECOND);
+    assert!(one.gossip.local_health() >= 3);
+    let mut well = One::number(1);
+    well.news(2, &[]);
+    let sum = |one: &mut One| one.run(60 * SECOND).sends().count();
+    assert!(sum(&mut one) < 5 * sum(&mut well), "and is in no hurry");
+}
+
+#[test]
+fn whoever_has_not_joined_or_has_left_hears_nothing() {
+    let mut gossip = Gossip::new(lan(1, 1));
+    assert_eq!(gossip.deadline(), None);
+    let message = Message { sender: id(2), incarnation: inc(1), kind: Kind::Ping { probe: 1 } };
+    let mut said = Said::default();
+    let input = Input::Message { from: address(2), message, updates: &[] };
+    gossip.step(Now::mono(0), input, &mut said).unwrap();
+    let stopped = Event::GossipIgnored { node: id(2), why: Ignored::Stopped };
+    assert_eq!((said.outputs, said.events), (vec![], vec![stopped]));
+}
+
+#[test]
+fn what_a_host_may_not_ask_is_refused_and_changes_nothing() {
+    let mut one = One::number(1);
+    let seeds = [address(2); 9];
+    let before = one.gossip.clone();
+    let mut refused = |input: Input<'_>| {
+        let answer = one.gossip.step(Now::mono(5), input, &mut Said::default());
+        assert_eq!(one.gossip, before);
+        answer
+    };
+    let full = Refused::Full(quorate::limits::Limit::Seeds);
+    assert_eq!(refused(Input::Join { seeds: &seeds }), Err(full));
+    assert_eq!(refused(Input::Renew { incarnation: inc(1) }), Err(Refused::Meaningless));
+    one.step(Input::Leave);
+    let before = one.gossip.clone();
+    for input in [Input::Leave, Input::Join { seeds: &[] }] {
+        let answer = one.gossip.step(Now::mono(5), input, &mut Said::default());
+        assert_eq!((answer, &one.gossip), (Err(Refused::Meaningless), &before));
+    }
+}
+
+#[test]
+fn a_run_replays_from_a_clone() {
+    let run = |seed| {
+        let mut world = World::new(7, 100, seed);
+        world.run(20 * SECOND);
+        world.crash(3);
+        world.run(30 * SECOND);
+        (world.nodes, world.told, world.events, world.sent)
+    };
+    assert!(run(1) == run(1));
+    assert!(run(1).3 != run(2).3, "another seed is another run");
+    let mut world = World::settled(7, 100, 3);
+    let mut twins = world.nodes.clone();
+    world.run(SECOND);
+    let at = Now::mono(world.now + SECOND);
+    for (node, twin) in world.nodes.iter_mut().zip(&mut twins) {
+        let (mut said, mut again) = (Said::default(), Said::default());
+        let (node, twin) = (node.as_mut().unwrap(), twin.as_mut().unwrap());
+        *twin = node.clone();
+        node.step(at, Input::Tick, &mut said).unwrap();
+        twin.step(at, Input::Tick, &mut again).unwrap();
+        assert_eq!((said, node), (again, twin));
+    }
 }
