@@ -895,7 +895,7 @@ fn news_is_told_a_bounded_number_of_times() {
         assert!(said.sends().all(|(_, _, updates)| updates.len() <= Limits::MOST.updates));
     }
     // Nine nodes: the logarithm is four, and each is told three times that.
-    assert!(count <= 12 && count >= 6, "{count}");
+    assert!((6..=12).contains(&count), "{count}");
     let said = one.hear(2, 1, Kind::Ping { probe: 1 }, &[]);
     assert!(
         said.sends().all(|(_, _, updates)| updates.is_empty()),

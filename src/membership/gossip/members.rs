@@ -104,10 +104,9 @@ impl Members {
     }
 
     /// The first node after this one that is down.
-    pub(super) fn down_after(&self, node: NodeId) -> Option<(NodeId, Record)> {
+    pub(super) fn down_after(&self, node: NodeId) -> Option<NodeId> {
         let mut after = self.map.iter_from(&node).filter(|(other, _)| **other > node);
-        let down = after.find(|(_, member)| member.record.state == State::Down)?;
-        Some((*down.0, down.1.record))
+        after.find(|(_, member)| member.record.state == State::Down).map(|(down, _)| *down)
     }
 
     /// A record that comes after what was known.

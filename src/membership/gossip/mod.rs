@@ -222,7 +222,7 @@ impl Gossip {
         let limits = config.limits.within();
         let relays = config.relays.min(Self::MOST_RELAYS);
         Self {
-            config: Config { limits, relays, ..config },
+            config: Config { relays, limits, ..config },
             now: Instant::ORIGIN,
             rng: Rng::new(config.seed),
             presence: Presence::New,
@@ -296,8 +296,8 @@ impl Gossip {
         let _ = self.seeds.extend(seeds);
         self.presence = Presence::Here;
         self.seed = 0;
-        let seeks = self.seeds.iter().any(|seed| *seed != self.config.address);
-        self.joining = seeks.then_some(NodeId::ZERO);
+        let has_some = self.seeds.iter().any(|seed| *seed != self.config.address);
+        self.joining = has_some.then_some(NodeId::ZERO);
         self.hurry = Self::MOST_HURRY;
         let offset = self.rng.below(self.config.probe_interval.as_micros());
         self.next_probe = self.now.after(Span::micros(offset));

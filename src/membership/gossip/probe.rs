@@ -20,7 +20,7 @@ enum Stage {
 }
 
 /// A probe under way.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Probe {
     target: NodeId,
     number: u32,
@@ -226,15 +226,12 @@ impl Gossip {
         self.hurry = self.hurry.saturating_sub(1);
         let Config { probe_interval, heal_interval, .. } = self.config;
         self.next_heal = self.now.after(if hurries { probe_interval } else { heal_interval });
-        match self.members.down_after(self.healed).filter(|_| !hurries) {
-            Some((node, _)) => {
-                self.healed = node;
-                self.ping(node, 0, out);
-            }
-            None => {
-                self.healed = NodeId::ZERO;
-                self.seek(hurries, out);
-            }
+        if let Some(node) = self.members.down_after(self.healed).filter(|_| !hurries) {
+            self.healed = node;
+            self.ping(node, 0, out);
+        } else {
+            self.healed = NodeId::ZERO;
+            self.seek(hurries, out);
         }
     }
 

@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn what_was_sent_least_goes_first_and_the_newest_of_that() {
         let mut rumours = Rumours::new(4);
-        [1, 2, 3].map(|node| rumours.spread(NodeId::new(node)));
+        (1..=3).for_each(|node| rumours.spread(NodeId::new(node)));
         assert_eq!(sent(&mut rumours, 2), [3, 2]);
         assert_eq!(sent(&mut rumours, 2), [1, 3]);
         rumours.spread(NodeId::new(2));
@@ -97,7 +97,7 @@ mod tests {
         let mut rumours = Rumours::new(2);
         rumours.spread(NodeId::new(1));
         assert_eq!(sent(&mut rumours, 1), [1]);
-        [2, 3].map(|node| rumours.spread(NodeId::new(node)));
+        (2..=3).for_each(|node| rumours.spread(NodeId::new(node)));
         assert_eq!(sent(&mut rumours, 9), [3, 2]);
     }
 }
