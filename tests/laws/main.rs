@@ -5,6 +5,7 @@
 
 mod client;
 mod driver;
+mod gossip;
 mod group;
 mod raft;
 mod replica;
@@ -38,4 +39,9 @@ fn a_client_keeps_the_laws() {
 #[test]
 fn a_holder_keeps_the_laws() {
     check(|choices| driver::drive::<quorate::lease::Holder>(&choices));
+}
+
+#[test]
+fn gossip_keeps_the_laws() {
+    check(|choices| driver::drive::<quorate::membership::gossip::Gossip>(&choices));
 }

@@ -418,8 +418,9 @@ impl Gossip {
                 .map(|(_, member)| self.verdict_at(member))
                 .min();
         }
+        // Later than now, unless this is the end of time.
         let later = self.now.after(Span::micros(1));
-        self.alarm = self.next_alarm().map(|at| at.max(later));
+        self.alarm = self.next_alarm().map(|at| at.max(later)).filter(|at| *at > self.now);
     }
 
     fn tell<X: Outbox<Output> + ?Sized>(&mut self, node: NodeId, out: &mut X) {
