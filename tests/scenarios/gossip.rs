@@ -535,6 +535,8 @@ fn a_verdict_on_an_earlier_incarnation_is_void() {
 fn two_islands_find_each_other_after_an_hour() {
     // weaviate#10698, antrea#4491, foca#15: the dead were purged, and nobody asked for them again.
     let mut world = World::settled(8, 0, 7);
+    // Nobody has a seed to ask.
+    (1..=8).for_each(|number| world.step(number, Input::Join { seeds: &[] }));
     (4..8).for_each(|at| world.places[at].1 = 1);
     world.run(3_600 * SECOND);
     assert!((1..=8).all(|number| world.up(number) == 3), "two islands");
@@ -545,18 +547,25 @@ fn two_islands_find_each_other_after_an_hour() {
 
 #[test]
 fn islands_that_have_forgotten_each_other_meet_at_the_seeds() {
-    let mut world = World::settled(8, 0, 8);
-    for at in 0..8 {
+    let mut world = World::settled(10, 0, 8);
+    for number in 1..=10 {
         // No room for anyone who is down but one.
         let limits = Limits { departed: 1, ..Limits::MOST };
-        let incarnation = inc(2);
-        world.start(at + 1, Config { limits, incarnation, ..lan(at + 1, 2) });
+        world.start(number, Config { limits, ..lan(number, 2) });
     }
     world.run(60 * SECOND);
-    (4..8).for_each(|at| world.places[at].1 = 1);
+    (5..10).for_each(|at| world.places[at].1 = 1);
+    world.run(600 * SECOND);
+    // One more crashes on each side, and is all that is remembered.
+    [1, 10].into_iter().for_each(|number| world.crash(number));
     world.run(3_600 * SECOND);
-    assert!((1..=8).all(|number| world.up(number) == 3), "two islands");
-    (4..8).for_each(|at| world.places[at].1 = 0);
+    assert!((2..=9).all(|number| world.up(number) == 3), "two islands");
+    let remembered = |number: u64| world.node(number).nodes().count();
+    assert!((2..=9).all(|number| remembered(number) == 4));
+    world.start(1, lan(1, 3));
+    world.run(60 * SECOND);
+    assert!((6..=9).all(|number| world.up(number) == 3));
+    (5..10).for_each(|at| world.places[at].1 = 0);
     assert!(world.run_until(300 * SECOND, World::all_agree).is_some());
 }
 
@@ -746,17 +755,18 @@ fn nobody_is_convicted_by_hearsay() {
 #[test]
 fn one_that_was_cut_off_does_not_take_the_others_with_it() {
     // After a partition, the stale verdicts of one must not convict those whom all others see.
-    for seed in 0..5 {
+    for seed in 0..16 {
         let mut world = World::settled(16, 0, 20 + seed);
         world.places[6].1 = 1;
-        world.run(600 * SECOND);
-        assert_eq!(world.up(7), 0, "it has convicted everyone");
+        world.run_until(600 * SECOND, |world| world.up(7) <= 14 - seed % 8);
+        assert!(world.up(7) < 15, "it has convicted some, a moment ago");
         world.places[6].1 = 0;
         let healed = world.now;
         assert!(world.run_until(120 * SECOND, World::all_agree).is_some());
         world.run(60 * SECOND);
-        let wrong = world.told_down().iter().filter(|(at, _, _)| *at > healed).count();
-        assert_eq!(wrong, 0, "seed {seed}");
+        let mut downs = world.told_down();
+        downs.retain(|(at, by, _)| *at > healed && *by != 7);
+        assert_eq!(downs, [], "seed {seed}");
     }
 }
 

@@ -103,8 +103,10 @@ impl Codec for Message {
         };
         let code: u8 = code;
         code.encode(sink)?;
-        probe.map_or(Ok(()), |probe| probe.encode(sink))?;
-        node.map_or(Ok(()), |node| node.encode(sink))
+        if let Some(probe) = probe {
+            probe.encode(sink)?;
+        }
+        node.map_or(Ok(()), |node: NodeId| node.encode(sink))
     }
 
     fn decode(bytes: &mut &[u8]) -> Result<Self, Malformed> {
