@@ -37,6 +37,8 @@ impl Gossip {
         let retort = if is_news { self.retort(sender, said) } else { None };
         match self.answer(sender, kind, out) {
             Ok(Some(kind)) => self.send(from, kind, retort, out),
+            // Whoever told of the doubt hears at once that there is none.
+            Ok(None) if turn.has_refuted => self.send(from, Kind::News, retort, out),
             Ok(None) => self.warn(sender, from, retort, out),
             Err(why) => {
                 out.event(ignored(sender, why));
@@ -169,6 +171,9 @@ impl Gossip {
         member.doubters = if merged.state == State::Suspect { doubters } else { Doubters::NONE };
         (member.since, member.by) = (now, by);
         self.members.write(node, merged);
+        if is_verdict && known.state == State::Alive {
+            let _ = turn.accused.push(node);
+        }
         turn.is_urgent |= merged.state == State::Suspect
             || merged.state == State::Left
             || known.state == State::Suspect;
@@ -261,6 +266,7 @@ impl Gossip {
             self.worsen();
         }
         self.renew(said.incarnation.next(), turn);
+        turn.has_refuted = true;
         true
     }
 

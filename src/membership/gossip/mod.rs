@@ -159,8 +159,10 @@ struct Turn {
     changed: List<NodeId, { Gossip::MOST_CHANGES }>,
     /// There is news that does not wait for a probe.
     is_urgent: bool,
-    /// Whom this node itself has just begun to suspect.
-    accused: Option<NodeId>,
+    /// Who must hear that it is doubted here: nobody else may tell it in time.
+    accused: List<NodeId, { Gossip::MOST_CHANGES }>,
+    /// This node has raised its incarnation above what it heard.
+    has_refuted: bool,
     /// An incarnation in which this node cannot speak for itself.
     needs: Option<Incarnation>,
     /// The time of the next verdict must be found anew.
@@ -211,10 +213,10 @@ impl Gossip {
     const MOST_URGENT: u8 = 8;
     const MOST_HURRY: u8 = 16;
     const FAREWELLS: u8 = 3;
-    /// A change and a conflict for each update and for the sender; a probe through relays, or a relayed
-    /// one; urgent news to three; two answers; a word on this node itself.
+    /// A change, a conflict or a word to the accused for each update and for the sender; a probe through
+    /// relays, or a relayed one; urgent news to two; two answers; a word on this node itself.
     const MOST_OUTPUTS: usize =
-        Self::MOST_CHANGES.saturating_mul(2).saturating_add(Self::MOST_RELAYS).saturating_add(8);
+        Self::MOST_CHANGES.saturating_mul(3).saturating_add(Self::MOST_RELAYS).saturating_add(8);
 
     /// A node that has not joined yet.
     #[must_use]
@@ -408,7 +410,10 @@ impl Gossip {
         }
         if turn.is_urgent && self.urgent > 0 && self.presence == Presence::Here {
             self.urgent = self.urgent.saturating_sub(1);
-            self.tell_at_once(turn.accused, out);
+            self.tell_at_once(out);
+        }
+        for node in turn.accused.iter().copied() {
+            self.accuse(node, out);
         }
         if turn.reckon {
             self.next_verdict = self

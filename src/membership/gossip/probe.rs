@@ -100,7 +100,7 @@ impl Gossip {
                 }
                 let doubt = Record { state: State::Suspect, ..record };
                 self.learn(Update { node: target, record: doubt, by: self.config.me }, turn, out);
-                turn.accused = Some(target);
+                let _ = turn.accused.push(target);
                 None
             }
         }
@@ -195,23 +195,27 @@ impl Gossip {
         some
     }
 
-    /// Tells whoever must hear at once: the accused, and the two after this node in the graph.
-    pub(super) fn tell_at_once<X: Outbox<Output> + ?Sized>(
-        &mut self,
-        accused: Option<NodeId>,
-        out: &mut X,
-    ) {
+    /// Tells a node that it is doubted here, so that it can refute that.
+    pub(super) fn accuse<X: Outbox<Output> + ?Sized>(&mut self, node: NodeId, out: &mut X) {
+        let Some(member) = self.members.get(node) else { return };
+        if member.record.state == State::Suspect {
+            let (record, by) = (member.record, member.by);
+            self.send(record.address, Kind::News, Some(Update { node, record, by }), out);
+        }
+    }
+
+    /// Tells the two that come after this node in the graph.
+    pub(super) fn tell_at_once<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         let count = self.members.active();
         let place = self.members.present().take_while(|(node, _)| *node < self.config.me).count();
         let doubled = place.saturating_mul(2).checked_rem(count.saturating_add(1)).unwrap_or(0);
-        let accused = accused.and_then(|node| self.present(node));
         let others = [doubled, doubled.saturating_add(1)].map(|other| {
             // This node has a place too, but is not in the table.
             let other = if other > place { other.saturating_sub(1) } else { other };
             let other = other.checked_rem(count)?;
             self.members.present().nth(other).map(|(_, record)| *record)
         });
-        for record in others.into_iter().chain([accused]).flatten() {
+        for record in others.into_iter().flatten() {
             self.send(record.address, Kind::News, None, out);
         }
     }
