@@ -82,6 +82,7 @@ pub enum Input<'a> {
 
 /// What a node tells its host.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[allow(clippy::large_enum_variant, reason = "without an allocator, updates have no other place")]
 pub enum Output {
     /// Send this.
     Send {
