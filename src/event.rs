@@ -88,10 +88,10 @@ pub enum Event {
         /// Whose it was.
         client: crate::id::ClientId,
     },
-    /// A gossip message, or something that it tells of a node, was ignored.
-    GossipIgnored {
-        /// Who sent it, or the node that it tells of.
-        node: NodeId,
+    /// A message of another node's detector or gossip was ignored, in whole or in part.
+    Unheeded {
+        /// Who sent it.
+        from: NodeId,
         /// What was wrong with it.
         why: Ignored,
     },
@@ -121,7 +121,7 @@ impl Event {
             Self::Stopped { .. } => 12,
             Self::StampTooEarly { .. } => 13,
             Self::SessionEvicted { .. } => 14,
-            Self::GossipIgnored { .. } => 15,
+            Self::Unheeded { .. } => 15,
             Self::NodeForgotten { .. } => 16,
         }
     }
@@ -147,7 +147,7 @@ pub enum Ignored {
     Impossible,
     /// The machine has stopped.
     Stopped,
-    /// It names an incarnation so far above the one known that no node could have come to it.
+    /// An incarnation lies further ahead of the last one known than any that could follow it.
     Implausible,
 }
 
@@ -202,7 +202,7 @@ mod tests {
             Event::Stopped { why: Stopped::Corrupt },
             Event::StampTooEarly { index: from },
             Event::SessionEvicted { client: crate::id::ClientId::new(1) },
-            Event::GossipIgnored { node: NodeId::new(1), why: Ignored::Stale },
+            Event::Unheeded { from: NodeId::new(1), why: Ignored::Stale },
             Event::NodeForgotten { node: NodeId::new(1) },
         ];
         assert!(events.iter().map(|event| event.code()).eq(1..=16));

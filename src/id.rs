@@ -40,16 +40,17 @@ number! {
     NodeId
 }
 number! {
-    /// Which of a node's lives, or of its refutations in one life, is spoken of: the higher is the later.
-    Incarnation
-}
-number! {
     /// A consensus group. Frames carry it, so that no group hears another's messages.
     GroupId
 }
 number! {
     /// A client, as it names itself: a random number that no other client has drawn.
     ClientId
+}
+number! {
+    /// One life of a node, from its start, or from a doubt that it refutes, to its end: higher than every
+    /// earlier one. A count of starts that is kept on disk, or the civil second of the start.
+    Incarnation
 }
 number! {
     /// A position in the log; the first entry stands at 1.
@@ -59,6 +60,27 @@ number! {
     /// A leader's reign: `epoch << 32 | count`. Within one epoch the count rises from 1; a switch
     /// of protocol opens the next epoch, so an identity never repeats across one.
     Term
+}
+
+impl Incarnation {
+    /// The highest incarnation, above which nothing can be refuted.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The furthest that an incarnation is believed to lie ahead of the one before: room for 136 years of
+    /// seconds. One damaged number must not put all later lives in the past (memberlist#358).
+    pub const FURTHEST: u64 = 1 << 32;
+
+    /// Whether it is believed of a node that was last known in another life; after zero, any is.
+    #[must_use]
+    pub const fn may_follow(self, known: Self) -> bool {
+        known.0 == 0 || self.0.saturating_sub(known.0) <= Self::FURTHEST
+    }
+
+    /// The incarnation that follows; saturates.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
 }
 
 impl Index {
@@ -87,23 +109,6 @@ impl Index {
     #[must_use]
     pub const fn above(self, floor: Self) -> u64 {
         self.0.saturating_sub(floor.0)
-    }
-}
-
-impl Incarnation {
-    /// The highest incarnation, above which nothing can be refuted.
-    pub const MAX: Self = Self(u64::MAX);
-
-    /// The incarnation that follows; saturates.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-
-    /// How far this lies above the other; not below zero.
-    #[must_use]
-    pub const fn above(self, other: Self) -> u64 {
-        self.0.saturating_sub(other.0)
     }
 }
 

@@ -11,6 +11,8 @@ use crate::machine::Refused;
 pub struct Limits {
     /// Members of a group.
     pub members: usize,
+    /// Other nodes that a node's failure detector watches, for all of its groups.
+    pub peers: usize,
     /// Stretches of entries of one term that the log remembers. A group can go through one leader
     /// fewer than this without committing anything; after that a member that holds an entry of
     /// each can lead no more, and if it holds what nobody else does, nobody can. Each leader in
@@ -46,6 +48,7 @@ pub struct Limits {
 /// The table for servers.
 pub const SERVER: Limits = Limits {
     members: 32,
+    peers: 32,
     runs: 1_024,
     configurations: 64,
     entries: 65_536,
@@ -64,6 +67,7 @@ pub const SERVER: Limits = Limits {
 /// The table for boards.
 pub const BOARD: Limits = Limits {
     members: 7,
+    peers: 7,
     runs: 16,
     configurations: 4,
     entries: 64,
@@ -104,6 +108,7 @@ impl Limits {
         }
         Self {
             members: clamp(self.members, 1, MOST.members),
+            peers: clamp(self.peers, 1, MOST.peers),
             runs: clamp(self.runs, 2, MOST.runs),
             configurations: clamp(self.configurations, 2, MOST.configurations),
             entries: clamp(self.entries, 4, MOST.entries),
@@ -195,6 +200,8 @@ pub enum Limit {
     UncommittedBytes,
     /// A client has one request under way, and no more than one.
     Requests,
+    /// [`Limits::peers`]: more nodes than a failure detector watches.
+    Peers,
     /// [`Gossip::seeds`]: name fewer.
     Seeds,
 }

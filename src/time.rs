@@ -114,6 +114,12 @@ impl Instant {
         Self(self.0.saturating_add(span.0))
     }
 
+    /// The instant that comes `span` earlier; not before the origin.
+    #[must_use]
+    pub const fn before(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+
     /// The time from `earlier` until this instant; zero if `earlier` is not earlier.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Span {
@@ -181,6 +187,7 @@ mod tests {
             u64::MAX
         );
         assert_eq!(Instant::ORIGIN.since(Instant::from_micros(9)), Span::ZERO);
+        assert_eq!(Instant::from_micros(9).before(Span::millis(1)), Instant::ORIGIN);
         assert_eq!(Span::from(core::time::Duration::MAX).as_micros(), u64::MAX);
         assert_eq!(Span::millis(3).minus(Span::secs(1)), Span::ZERO);
         assert_eq!(Span::millis(3).divided(0), Span::millis(3));

@@ -28,9 +28,9 @@ fn read_body<T: Serialize + DeserializeOwned>(kind: Kind, body: &[u8]) {
     framed[..4].copy_from_slice(&(body.len() as u32).to_le_bytes());
     (framed[4], framed[5]) = (frame::VERSION, kind as u8);
     framed[8..16].copy_from_slice(&GROUP.number().to_le_bytes());
-    let sum = crc32c::crc32c_append(crc32c::crc32c(&framed[4..16]), body);
-    framed[16..20].copy_from_slice(&sum.to_le_bytes());
     framed.extend_from_slice(body);
+    let sum = crc32c::crc32c(&framed);
+    framed.extend_from_slice(&sum.to_le_bytes());
     read::<T>(kind, &framed);
 }
 

@@ -28,7 +28,9 @@ impl<K: Ord, V, const N: usize> Map<K, V, N> {
     }
 
     fn position(&self, key: &K) -> Result<usize, usize> {
-        self.pairs.binary_search_by(|(k, _)| k.cmp(key))
+        // One comparison for each halving, where telling apart less, equal and greater takes two.
+        let at = self.pairs.partition_point(|(k, _)| k < key);
+        if self.pairs.get(at).is_some_and(|(k, _)| k == key) { Ok(at) } else { Err(at) }
     }
 
     /// The value of a key.

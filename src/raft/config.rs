@@ -10,8 +10,10 @@ use core::fmt;
 pub struct Config {
     /// This member.
     pub me: Slot,
-    /// The members that vote in a log that has just begun: the same for all of them. None for a
-    /// member that joins a group which exists.
+    /// The members that vote in a log that has just begun: the same for all of them. A member that joins
+    /// a group is best told who founded it. None if it does not know: then it knows who belongs only from
+    /// the first change or snapshot that it holds, can let go of nothing below that, and so must not be
+    /// made a voter on whom commits depend before it has caught up (`promotion_lag`).
     pub voters: Members,
     /// A number that differs in each life of this member: receipts carry it.
     pub boot: u64,

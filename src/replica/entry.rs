@@ -152,9 +152,13 @@ impl<C> Window<C> {
 
     /// Spans what lies above `floor` and no more; what was cut away beyond `last` goes too.
     pub(super) fn span(&mut self, floor: Index, last: Index) {
-        self.cut(last.next());
-        let gone = usize::try_from(floor.above(self.floor)).unwrap_or(usize::MAX);
-        self.entries.drop_front(gone);
-        self.floor = self.floor.max(floor);
+        if last < self.last() {
+            self.cut(last.next());
+        }
+        if floor > self.floor {
+            let gone = usize::try_from(floor.above(self.floor)).unwrap_or(usize::MAX);
+            self.entries.drop_front(gone);
+            self.floor = floor;
+        }
     }
 }

@@ -47,11 +47,7 @@ impl<C: Clone, X: Outbox<Output> + ?Sized> Outbox<raft::Output> for Lift<'_, C, 
         match output {
             raft::Output::Persist { receipt, write } => {
                 if let Some((first, last)) = write.entries() {
-                    let own = match write {
-                        Write::Configure { .. } => Body::Change,
-                        _ => Body::Barrier,
-                    };
-                    self.bind(first, last, &own);
+                    self.bind(first, last, &write);
                 }
                 self.out.push(Output::Persist { receipt, write });
             }
@@ -100,22 +96,27 @@ impl<C: Clone, X: Outbox<Output> + ?Sized> Outbox<raft::Output> for Lift<'_, C, 
 
 impl<C: Clone, X: ?Sized> Lift<'_, C, X> {
     /// Puts the payloads of the entries that Raft has just taken where Raft has put them.
-    /// `own` is what Raft appends by itself.
-    fn bind(&mut self, first: Index, last: Index, own: &Body<C>) {
+    fn bind(&mut self, first: Index, last: Index, write: &Write) {
         self.window.cut(first);
-        while self.window.last() < last {
-            let entry = self.payload(self.window.last().next(), own);
-            if self.clock.observe(self.now, entry.stamp).is_err() {
-                self.clock.raise(entry.stamp); // It is committed, or this member's own.
-            }
+        let (mut index, mut newest) = (self.window.last(), None);
+        while index < last {
+            index = index.next();
+            let entry = self.payload(index, write);
             let weight = entry.weight(self.weigh);
+            newest = Some(entry.stamp);
             if self.window.push(entry, weight).is_err() {
-                return; // Raft's limit is the window's; `apply` stops at what is missing.
+                break; // Raft's limit is the window's; `apply` stops at what is missing.
             }
+        }
+        // Stamps rise along the log, so the clock need hear but the last.
+        if let Some(stamp) = newest
+            && self.clock.observe(self.now, stamp).is_err()
+        {
+            self.clock.raise(stamp); // It is committed, or this member's own.
         }
     }
 
-    fn payload(&mut self, index: Index, own: &Body<C>) -> Entry<C> {
+    fn payload(&mut self, index: Index, write: &Write) -> Entry<C> {
         let place = |from: Index| usize::try_from(index.above(from.previous()).wrapping_sub(1));
         let given = match &self.source {
             Source::Nothing => None,
@@ -131,10 +132,15 @@ impl<C: Clone, X: ?Sized> Lift<'_, C, X> {
             }
         };
         given.unwrap_or_else(|| {
+            // What Raft appends by itself is a change or a leader's barrier.
+            let body = match write {
+                Write::Configure { .. } => Body::Change,
+                _ => Body::Barrier,
+            };
             // It must stand above the entry before it, even if this clock is wrong.
             let last = self.clock.last();
             let stamp = self.clock.stamp(self.now).ok().or(last.next()).unwrap_or(last);
-            Entry { stamp, body: own.clone() }
+            Entry { stamp, body }
         })
     }
 }

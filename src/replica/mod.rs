@@ -717,9 +717,10 @@ impl<S: StateMachine> Replica<S> {
     /// Applies what is committed, in order, once.
     fn apply<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         let before = self.applied.entry.index;
-        if before < self.levels.committed {
-            self.levels.forgetful = false;
+        if before >= self.levels.committed {
+            return;
         }
+        self.levels.forgetful = false;
         while self.applied.entry.index < self.levels.committed && self.raft.stopped().is_none() {
             let index = self.applied.entry.index.next();
             let found = (self.raft.log().term_at(index), self.window.get(index));

@@ -4,6 +4,7 @@
 //! one line. A group is under the laws of [`group`].
 
 mod client;
+mod detector;
 mod driver;
 mod gossip;
 mod group;
@@ -34,6 +35,11 @@ fn a_replica_keeps_the_laws() {
 #[test]
 fn a_client_keeps_the_laws() {
     check(|choices| driver::drive::<quorate::client::Client<u8, u8>>(&choices));
+}
+
+#[test]
+fn a_detector_keeps_the_laws() {
+    check(|choices| driver::drive::<quorate::membership::Detector>(&choices));
 }
 
 #[test]

@@ -480,7 +480,7 @@ fn who_restarts_with_a_lost_incarnation_hears_what_it_must_refute() {
 fn no_packet_can_take_a_nodes_last_incarnation_from_it() {
     // memberlist#358: one packet of this kind wrapped the counter and evicted the node for ever.
     let mut one = One::number(1);
-    let implausible = |node| Event::GossipIgnored { node: id(node), why: Ignored::Implausible };
+    let implausible = |node| Event::Unheeded { from: id(node), why: Ignored::Implausible };
     for state in [State::Suspect, State::Down, State::Left, State::Alive] {
         let said = one.news(2, &[update(1, u64::MAX, state, 2)]);
         assert_eq!((one.record(1), said.events), (Some((1, State::Alive)), vec![implausible(1)]));
@@ -488,11 +488,11 @@ fn no_packet_can_take_a_nodes_last_incarnation_from_it() {
     one.news(2, &[alive(3, 1)]);
     let said = one.news(2, &[update(3, u64::MAX, State::Down, 2)]);
     assert_eq!((one.record(3), said.events), (Some((1, State::Alive)), vec![implausible(3)]));
-    let said = one.hear(3, 2 + Gossip::PLAUSIBLE, Kind::Ping { probe: 1 }, &[alive(4, 1)]);
+    let said = one.hear(3, 2 + Incarnation::FURTHEST, Kind::Ping { probe: 1 }, &[alive(4, 1)]);
     assert_eq!((said.outputs, said.events), (vec![], vec![implausible(3)]), "nothing of it counts");
     // Right at the bound it counts.
-    one.hear(3, 1 + Gossip::PLAUSIBLE, Kind::News, &[]);
-    assert_eq!(one.record(3), Some((1 + Gossip::PLAUSIBLE, State::Alive)));
+    one.hear(3, 1 + Incarnation::FURTHEST, Kind::News, &[]);
+    assert_eq!(one.record(3), Some((1 + Incarnation::FURTHEST, State::Alive)));
 }
 
 #[test]
@@ -667,7 +667,7 @@ fn an_acknowledgement_of_an_earlier_probe_confirms_nothing() {
         let (_, probe) = next_ping(&mut one);
         assert_ne!(probe, first);
         let said = one.hear(2, 1, Kind::Ack { probe: first }, &[]);
-        let stale = Event::GossipIgnored { node: id(2), why: Ignored::Stale };
+        let stale = Event::Unheeded { from: id(2), why: Ignored::Stale };
         assert_eq!(said.events, [stale]);
         one.hear(2, 1, Kind::Ack { probe }, &[]);
     }
@@ -792,7 +792,7 @@ fn what_is_decoded_is_bounded_by_what_is_there_and_not_by_what_is_declared() {
     // And a host that decodes otherwise is told so.
     let mut one = One::number(1);
     let said = one.news(2, &vec![alive(3, 1); usize::from(too_many)]);
-    let malformed = Event::GossipIgnored { node: id(2), why: Ignored::Malformed };
+    let malformed = Event::Unheeded { from: id(2), why: Ignored::Malformed };
     assert_eq!((said.outputs, said.events), (vec![], vec![malformed]));
 }
 
@@ -841,7 +841,7 @@ fn what_everybody_forgets_at_another_time_does_not_go_round_for_ever() {
     let mut one = One::number(1);
     let said = one.news(2, &[update(3, 1, State::Down, 2)]);
     assert_eq!(one.record(3), None);
-    assert_eq!(said.events, [Event::GossipIgnored { node: id(3), why: Ignored::Stranger }]);
+    assert_eq!(said.events, [Event::Unheeded { from: id(3), why: Ignored::Stranger }]);
 }
 
 #[test]
@@ -877,7 +877,7 @@ fn a_full_table_takes_in_nobody_and_forgets_only_those_who_are_gone() {
     let mut one = One::new(Config { limits, ..lan(1, 1) });
     (2..=4).for_each(|node| drop(one.news(node, &[])));
     let said = one.hear(5, 1, Kind::Ping { probe: 1 }, &[]);
-    let no_room = Event::GossipIgnored { node: id(5), why: Ignored::NoRoom };
+    let no_room = Event::Unheeded { from: id(5), why: Ignored::NoRoom };
     assert_eq!((one.record(5), &said.events), (None, &vec![no_room]));
     assert_eq!(said.sends().count(), 1, "it is answered all the same");
     one.news(3, &[update(3, 1, State::Left, 3)]);
@@ -964,8 +964,8 @@ fn a_link_that_fails_convicts_nobody_as_long_as_others_can_relay() {
     assert_eq!(said.sends().count(), 0);
     assert_eq!(
         said.events,
-        [Event::GossipIgnored { node: id(77), why: Ignored::Stranger }]
-            .map(|_| { Event::GossipIgnored { node: id(1), why: Ignored::Stranger } })
+        [Event::Unheeded { from: id(77), why: Ignored::Stranger }]
+            .map(|_| { Event::Unheeded { from: id(1), why: Ignored::Stranger } })
     );
 
     let other = (2..=4).find(|node| *node != target).unwrap();
@@ -1014,7 +1014,7 @@ fn whoever_has_not_joined_or_has_left_hears_nothing() {
     let mut said = Said::default();
     let input = Input::Message { from: address(2), message, updates: &[] };
     gossip.step(Now::mono(0), input, &mut said).unwrap();
-    let stopped = Event::GossipIgnored { node: id(2), why: Ignored::Stopped };
+    let stopped = Event::Unheeded { from: id(2), why: Ignored::Stopped };
     assert_eq!((said.outputs, said.events), (vec![], vec![stopped]));
 }
 

@@ -4,6 +4,7 @@ mod cast;
 mod client;
 mod compaction;
 mod configurations;
+mod detector;
 mod errors;
 mod gossip;
 mod hlc;

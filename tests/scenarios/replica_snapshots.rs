@@ -154,3 +154,14 @@ fn a_member_that_joins_compacts_nothing_before_it_knows_who_belongs_to_the_group
     assert_eq!(replica.0.raft().stopped(), None);
     assert_eq!(replica.0.raft().log().floor(), stores[0].boundary);
 }
+
+// A leader waited for ever for the vote of one whose log was full, and which could let go of nothing.
+#[test]
+fn a_member_that_joins_and_was_told_who_founded_the_group_lets_go_of_what_was_before_it() {
+    let founders: Members = [1, 2].into_iter().map(Slot::new).collect();
+    let mut replica = Alone::of(founders);
+    let count = BOARD.entries as u64 / 2;
+    assert!(replica.is_told((1, 1), EntryId::ZERO, count, count));
+    assert_eq!(replica.0.raft().log().floor().index, Index::new(count));
+    assert_eq!(replica.0.raft().configuration(), &Configuration::of(founders));
+}

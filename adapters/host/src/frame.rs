@@ -7,8 +7,8 @@
 //! | 5 | 1 | kind of body |
 //! | 6 | 2 | zero |
 //! | 8 | 8 | group, little-endian |
-//! | 16 | 4 | CRC-32C of bytes 4 to 15 and the body, little-endian |
-//! | 20 | – | the body: the value in `postcard`'s format |
+//! | 16 | – | the body: the value in `postcard`'s format |
+//! | end | 4 | CRC-32C of all bytes before it, little-endian |
 //!
 //! Length, version, group and kind are checked before a byte of the body is awaited, so that a
 //! stranger's bytes cost nothing. How long a body may be depends on its kind: [`Kind::most`].
@@ -36,7 +36,10 @@ const MOST_HELLO: usize = 1_024;
 const _: () = assert!((MOST_REQUEST + 100) * (limits::SERVER.batch + 1) <= MOST);
 
 /// The bytes before the body.
-pub const HEAD: usize = 20;
+pub const HEAD: usize = 16;
+
+/// The bytes behind the body: the checksum.
+const SUM: usize = 4;
 
 /// What a body is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -140,10 +143,6 @@ impl From<io::Error> for Error {
     }
 }
 
-fn checksum(head: &[u8], body: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(head), body)
-}
-
 /// Makes a frame.
 ///
 /// # Errors
@@ -173,12 +172,12 @@ pub fn encode_into<T: Serialize>(
     let mut head = [0; HEAD];
     head[..4].copy_from_slice(&short.to_le_bytes());
     (head[4], head[5]) = (VERSION, kind as u8);
-    head[8..16].copy_from_slice(&group.number().to_le_bytes());
-    let sum = checksum(&head[4..16], frame.get(HEAD..).unwrap_or(&[]));
-    head[16..].copy_from_slice(&sum.to_le_bytes());
+    head[8..].copy_from_slice(&group.number().to_le_bytes());
     if let Some(front) = frame.first_chunk_mut::<HEAD>() {
         *front = head;
     }
+    let sum = crc32c::crc32c(frame);
+    frame.extend_from_slice(&sum.to_le_bytes());
     Ok(())
 }
 
@@ -212,23 +211,23 @@ impl Flavor for Tail<'_> {
 /// # Errors
 /// [`Error`]; nothing more from where it came should be read.
 pub fn body_of(frame: &[u8], expected: Kind, group: GroupId) -> Result<&[u8], Error> {
-    let (head, body) = frame.split_first_chunk::<HEAD>().ok_or(Error::Closed)?;
-    let (kind, length, _) = read_head(head, group)?;
-    if kind != expected {
-        return Err(Error::Malformed);
-    }
-    if body.len() != length {
+    let head = frame.first_chunk().ok_or(Error::Closed)?;
+    let whole = read_head(head, expected, group)?;
+    if frame.len() != whole {
         return Err(Error::Closed);
     }
-    check_body(head, body)?;
-    Ok(body)
+    let (covered, sum) = frame.split_last_chunk::<SUM>().ok_or(Error::Closed)?;
+    if crc32c::crc32c(covered) != u32::from_le_bytes(*sum) {
+        return Err(Error::Checksum);
+    }
+    Ok(covered.get(HEAD..).unwrap_or(&[]))
 }
 
-/// Looks at the bytes before a body: what it is, its length and its checksum.
+/// Looks at the bytes before a body: how long the frame is, with them, if it is what is expected.
 ///
 /// # Errors
 /// [`Error`], and nothing should be read after.
-pub fn read_head(head: &[u8; HEAD], group: GroupId) -> Result<(Kind, usize, u32), Error> {
+pub fn read_head(head: &[u8; HEAD], expected: Kind, group: GroupId) -> Result<usize, Error> {
     let word = |at: usize| {
         head.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b))
     };
@@ -248,24 +247,25 @@ pub fn read_head(head: &[u8; HEAD], group: GroupId) -> Result<(Kind, usize, u32)
     if length > kind.most() {
         return Err(Error::Oversize { length });
     }
-    Ok((kind, length, word(16)))
+    if kind != expected {
+        return Err(Error::Malformed);
+    }
+    Ok(length.saturating_add(HEAD + SUM))
 }
 
-/// Checks a body against the bytes before it and reads the value.
+/// Checks a frame that is here whole, and reads its value.
 ///
 /// # Errors
-/// [`Error::Checksum`] or [`Error::Malformed`].
-pub fn read_body<T: DeserializeOwned>(head: &[u8; HEAD], body: &[u8]) -> Result<T, Error> {
-    check_body(head, body)?;
-    match postcard::take_from_bytes(body) {
+/// [`Error`]; nothing more from where it came should be read.
+pub fn value_of<T: DeserializeOwned>(
+    frame: &[u8],
+    expected: Kind,
+    group: GroupId,
+) -> Result<T, Error> {
+    match postcard::take_from_bytes(body_of(frame, expected, group)?) {
         Ok((value, [])) => Ok(value),
         _ => Err(Error::Malformed),
     }
-}
-
-fn check_body(head: &[u8; HEAD], body: &[u8]) -> Result<(), Error> {
-    let sum = u32::from_le_bytes([head[16], head[17], head[18], head[19]]);
-    if checksum(&head[4..16], body) == sum { Ok(()) } else { Err(Error::Checksum) }
 }
 
 /// Reads a frame of the expected kind from a stream, into a buffer that is used again.
@@ -280,17 +280,12 @@ pub fn read<T: DeserializeOwned>(
 ) -> Result<T, Error> {
     let mut head = [0; HEAD];
     stream.read_exact(&mut head)?;
-    let (kind, length, _) = read_head(&head, group)?;
-    if kind != expected {
-        return Err(Error::Malformed);
-    }
+    let rest = read_head(&head, expected, group)?.saturating_sub(HEAD);
     // Grows as bytes arrive, not on the word of the length.
     buffer.clear();
-    let limit = u64::try_from(length).unwrap_or(u64::MAX);
-    if stream.take(limit).read_to_end(buffer)? < length {
-        return Err(Error::Closed);
-    }
-    read_body(&head, buffer)
+    buffer.extend_from_slice(&head);
+    stream.take(u64::try_from(rest).unwrap_or(u64::MAX)).read_to_end(buffer)?;
+    value_of(buffer, expected, group)
 }
 
 #[cfg(test)]
@@ -310,8 +305,9 @@ mod tests {
     #[test]
     fn a_frame_has_golden_bytes() {
         let frame = encode(Kind::Hello, GroupId::new(1), &3_u8).unwrap();
-        assert_eq!(frame[..16], [1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(frame[20..], [3]);
+        assert_eq!(frame[..HEAD], [1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(frame[HEAD..frame.len() - SUM], [3]);
+        assert_eq!(frame[frame.len() - SUM..], crc32c::crc32c(&frame[..17]).to_le_bytes());
     }
 
     #[test]

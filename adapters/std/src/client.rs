@@ -559,16 +559,11 @@ impl Connection {
         expected: frame::Kind,
         group: GroupId,
     ) -> Result<Option<T>, frame::Error> {
-        let Some((head, rest)) = self.inbox.split_first_chunk::<{ frame::HEAD }>() else {
-            return Ok(None);
-        };
-        let (kind, length, _) = frame::read_head(head, group)?;
-        let Some(body) = rest.get(..length) else { return Ok(None) };
-        if kind != expected {
-            return Err(frame::Error::Malformed);
-        }
-        let value = frame::read_body(head, body)?;
-        self.inbox.drain(..frame::HEAD.saturating_add(length));
+        let Some(head) = self.inbox.first_chunk() else { return Ok(None) };
+        let length = frame::read_head(head, expected, group)?;
+        let Some(whole) = self.inbox.get(..length) else { return Ok(None) };
+        let value = frame::value_of(whole, expected, group)?;
+        self.inbox.drain(..length);
         Ok(Some(value))
     }
 }

@@ -145,7 +145,7 @@ impl Gossip {
             return self.meet(update, turn, out);
         };
         let known = member.record;
-        if record.incarnation.above(known.incarnation) > Self::PLAUSIBLE {
+        if !record.incarnation.may_follow(known.incarnation) {
             out.event(ignored(node, Ignored::Implausible));
             return false;
         }
@@ -253,7 +253,7 @@ impl Gossip {
         if said.incarnation < self.incarnation || said == self.me() {
             return true;
         }
-        if said.incarnation.above(self.incarnation) > Self::PLAUSIBLE {
+        if !said.incarnation.may_follow(self.incarnation) {
             out.event(ignored(self.config.me, Ignored::Implausible));
             return false;
         }

@@ -204,10 +204,6 @@ pub struct Gossip {
 }
 
 impl Gossip {
-    /// No incarnation is believed that lies further above the one known: a packet that could take a
-    /// node's last incarnation from it would evict it for ever (memberlist#358).
-    pub const PLAUSIBLE: u64 = 1 << 32;
-
     const MOST_CHANGES: usize = Limits::MOST.updates.saturating_add(1);
     const MOST_RELAYS: usize = 4;
     const MOST_SCORE: u8 = 8;
@@ -518,5 +514,5 @@ impl Machine for Gossip {
 }
 
 fn ignored(node: NodeId, why: Ignored) -> Event {
-    Event::GossipIgnored { node, why }
+    Event::Unheeded { from: node, why }
 }

@@ -35,6 +35,8 @@ pub struct Setup {
     pub promotion_lag: Option<u32>,
     /// Whether an idle group falls silent.
     pub rests: bool,
+    /// Whether those who join know who founded the group.
+    pub informed: bool,
     /// Seeds the members' generators.
     pub seed: u64,
 }
@@ -49,7 +51,11 @@ impl Setup {
     pub fn raft(&self, me: Slot, life: u64) -> raft::Config {
         raft::Config {
             me,
-            voters: if me.number() < self.founders { self.founders() } else { Members::NONE },
+            voters: if self.informed || me.number() < self.founders {
+                self.founders()
+            } else {
+                Members::NONE
+            },
             boot: life,
             seed: self.seed ^ (u64::from(me.number()) << 32) ^ life,
             election_timeout: self.election_timeout,

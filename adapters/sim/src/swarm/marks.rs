@@ -120,7 +120,7 @@ marks! {
     TransferDone = "leadership is handed over",
     TransferInVain = "leadership is not handed over in time",
     TransferBusy = "a request is refused because leadership is being handed over",
-    OutOfRuns = "so many leaders committed nothing that the log has no room for another",
+    OutOfRoom = "nobody can lead, or a leader commit, for lack of room in logs",
     Outsider = "a member stays half connected while the others settle",
     Lagging = "a member comes back far behind, under load",
     StampTooEarly = "a stamp is too early for a member's clock",

@@ -73,6 +73,8 @@ options! {
     civil, monotonic,
     /// The rate of requests to step down, to hand leadership over, and to change the configuration.
     step_down, transfer, churn,
+    /// Whoever joins is told who founded the group.
+    informed,
     /// How far monotonic clocks drift apart at most, in parts of a million, if leaders read by lease.
     drift,
     /// One more than how many entries a new voter may lack, or zero for any number.
@@ -183,6 +185,7 @@ impl Options {
             options.interrupt = one_of(&[0, 1]);
             options.spare = one_of(&[0, 1, 1, 2, 3]).min(7 - members);
             options.members += options.spare;
+            options.informed = one_of(&[0, 1]);
         }
         options
     }
@@ -211,6 +214,7 @@ impl Options {
             clock_drift: (self.drift > 0).then_some(self.drift as u32),
             promotion_lag: self.gate.checked_sub(1).map(|lag| lag as u32),
             rests: self.rests > 0,
+            informed: self.informed > 0,
             seed: fold(seed, &"setup"),
         }
     }

@@ -40,6 +40,22 @@ impl<H: Hosted> World<H> {
         self.up(these).any(|(_, raft)| is_out(raft)) && !self.can_elect(these, |raft| !is_out(raft))
     }
 
+    /// Whether a leader among these members waits in vain for some whose logs are full: they joined
+    /// without being told who founded the group, and know of nothing committed from which on they know
+    /// who belongs to it, so they cannot let go of anything (see
+    /// [`Config::voters`](quorate::raft::Config::voters)).
+    pub fn uninformed(&self, these: Members) -> bool {
+        let is_stuck = |raft: &Raft| {
+            let (log, limits) = (raft.log(), raft.config().limits);
+            let held = log.last().index.above(log.floor().index) as usize;
+            held + limits.runs >= limits.entries
+                && log.configuration_at(raft.commit()).voters().is_empty()
+        };
+        let stuck: Members =
+            self.up(these).filter(|(_, raft)| is_stuck(raft)).map(|(slot, _)| slot).collect();
+        !stuck.is_empty() && !self.recoverable(these.minus(stuck))
+    }
+
     /// Whether a member can be destroyed, and every configuration that counts for somebody can still
     /// do without the lost ones.
     pub(super) fn can_spare(&self, slot: u8) -> bool {

@@ -153,13 +153,13 @@ impl<H: Hosted> Schedule<H> {
     /// Waits for a leader; tells whether there can be one.
     fn find_leader(&mut self, rest: Members) -> Result<bool, super::oracle::Violation> {
         let found = self.until(LEADER, |world| led_by(world, rest).is_some())?;
-        let out_of_runs = self.world.out_of_runs(rest);
-        ensure(found || out_of_runs, "V1", || {
+        let out_of_room = self.world.out_of_runs(rest) || self.world.uninformed(rest);
+        ensure(found || out_of_room, "V1", || {
             let roles = roles(&self.world, rest);
             format!("no leader that its core follows after {LEADER} timeouts: {roles:?}")
         })?;
         if !found {
-            self.world.marks.hit(Mark::OutOfRuns);
+            self.world.marks.hit(Mark::OutOfRoom);
         }
         Ok(found)
     }

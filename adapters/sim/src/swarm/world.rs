@@ -146,7 +146,7 @@ impl<H: Hosted> World<H> {
             Process::new(u32::from(number), setup.members, seed, margin, timeout)
         };
         Self {
-            books: Books::new(setup.members, setup.founders(), setup.max_offset),
+            books: Books::new(setup.members, setup.founders(), setup.informed, setup.max_offset),
             reference: Reference::new(setup.limits),
             processes: (0..clients).map(process).collect(),
             members,

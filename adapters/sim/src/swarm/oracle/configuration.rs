@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub(super) struct Configurations {
     founders: Members,
+    /// Whoever joins knows them.
+    informed: bool,
     /// By index, then by the link of the entry.
     made: BTreeMap<u64, Vec<(u64, Configuration)>>,
 }
@@ -33,8 +35,8 @@ pub(super) struct Leader {
 }
 
 impl Configurations {
-    pub(super) const fn new(founders: Members) -> Self {
-        Self { founders, made: BTreeMap::new() }
+    pub(super) const fn new(founders: Members, informed: bool) -> Self {
+        Self { founders, informed, made: BTreeMap::new() }
     }
 
     /// An entry makes a configuration.
@@ -69,9 +71,10 @@ impl Configurations {
                 return InForce { at, configuration: *configuration };
             }
         }
-        // A log that has only just begun, or a snapshot, says who founded the group; whoever joins it
-        // with an empty log does not know.
-        let knows = trail.floor() > 0 || self.founders.contains(Slot::new(slot as u8));
+        // A founder knows who founded the group, and so does a snapshot; whoever joins with an empty
+        // log knows if it was told.
+        let is_founder = self.founders.contains(Slot::new(slot as u8));
+        let knows = self.informed || trail.floor() > 0 || is_founder;
         let founders = if knows { self.founders } else { Members::NONE };
         InForce { at: 0, configuration: Configuration::of(founders) }
     }

@@ -96,12 +96,12 @@ pub struct Books<E> {
 }
 
 impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
-    /// A group that has done nothing yet; whoever has not founded it may join.
-    pub fn new(members: u8, founders: Members, max_offset: Span) -> Self {
+    /// A group that has done nothing yet; whoever has not founded it may join, `informed` of who has.
+    pub fn new(members: u8, founders: Members, informed: bool, max_offset: Span) -> Self {
         Self {
             members: (0..members).map(|_| Member::default()).collect(),
             canon: Canon::new(),
-            configurations: Configurations::new(founders),
+            configurations: Configurations::new(founders, informed),
             entries: Vec::new(),
             made: BTreeMap::new(),
             reigns: BTreeMap::new(),

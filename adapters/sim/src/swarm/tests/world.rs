@@ -316,6 +316,34 @@ fn only_a_majority_that_is_out_of_runs_or_has_newer_entries_than_the_rest_is_an_
 }
 
 #[test]
+fn a_full_log_of_one_who_joined_is_an_excuse_only_if_it_was_not_told_who_founded_the_group() {
+    let excused = |entries: u64, informed: bool, core: &[u8]| {
+        let mut world = world();
+        world.setup.informed = informed;
+        for slot in 0..3 {
+            // The last one joins; the others founded the group.
+            world.setup.founders = 2 + u8::from(slot < 2);
+            let (term, first, last) = (Term::new(1), Index::new(1), Index::new(entries));
+            let writes: &[_] = match (slot, entries) {
+                (2, 1..) => &[(Write::Append { term, first, last }, (1..=entries).collect())],
+                _ => &[],
+            };
+            let slot = Slot::new(slot);
+            let machine = Bare::boot(&world.setup, slot, 1, None, writes).expect("it fits");
+            world.members[slot.position()].machine = Some(machine);
+        }
+        world.uninformed(set(core))
+    };
+    let limits = world().setup.limits;
+    let full = (limits.entries - limits.runs + 1) as u64;
+    assert!(excused(full, false, &[0, 2]), "of three who vote, two are here, and one has no room");
+    assert!(!excused(full, true, &[0, 2]), "it can let go");
+    assert!(!excused(full - limits.runs as u64, false, &[0, 2]), "there is room");
+    assert!(!excused(full, false, &[0, 1, 2]), "the others can do without it");
+    assert!(!excused(full, false, &[0, 1]), "it is not one of these");
+}
+
+#[test]
 fn a_member_out_of_runs_is_no_excuse_once_it_knows_of_a_commit() {
     let mut world = world();
     let most = calm().runs;

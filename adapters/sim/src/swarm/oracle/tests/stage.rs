@@ -122,7 +122,7 @@ impl Stage {
     pub(super) fn new() -> Self {
         let puppet = |me| Puppet::new(Raft::new(config(me, Members::first(3))).expect("sound"));
         let mut stage = Self {
-            books: Books::new(3, Members::first(3), Span::millis(250)),
+            books: Books::new(3, Members::first(3), false, Span::millis(250)),
             puppets: (0..3).map(puppet).collect(),
             apart: None,
             slow: None,
