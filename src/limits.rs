@@ -13,6 +13,12 @@ pub struct Limits {
     pub members: usize,
     /// Other nodes that a node's failure detector watches, for all of its groups.
     pub peers: usize,
+    /// Other nodes that a node's gossip knows, those that are down or have left included.
+    pub nodes: usize,
+    /// Addresses at which a node's gossip looks for others.
+    pub seeds: usize,
+    /// Records of nodes that travel beside one message of gossip.
+    pub updates: usize,
     /// Stretches of entries of one term that the log remembers. A group can go through one leader
     /// fewer than this without committing anything; after that a member that holds an entry of
     /// each can lead no more, and if it holds what nobody else does, nobody can. Each leader in
@@ -49,6 +55,9 @@ pub struct Limits {
 pub const SERVER: Limits = Limits {
     members: 32,
     peers: 32,
+    nodes: 1_024,
+    seeds: 8,
+    updates: 12,
     runs: 1_024,
     configurations: 64,
     entries: 65_536,
@@ -68,6 +77,9 @@ pub const SERVER: Limits = Limits {
 pub const BOARD: Limits = Limits {
     members: 7,
     peers: 7,
+    nodes: 32,
+    seeds: 4,
+    updates: 4,
     runs: 16,
     configurations: 4,
     entries: 64,
@@ -109,6 +121,9 @@ impl Limits {
         Self {
             members: clamp(self.members, 1, MOST.members),
             peers: clamp(self.peers, 1, MOST.peers),
+            nodes: clamp(self.nodes, 1, MOST.nodes),
+            seeds: clamp(self.seeds, 1, MOST.seeds),
+            updates: clamp(self.updates, 1, MOST.updates),
             runs: clamp(self.runs, 2, MOST.runs),
             configurations: clamp(self.configurations, 2, MOST.configurations),
             entries: clamp(self.entries, 4, MOST.entries),
@@ -132,58 +147,6 @@ impl Default for Limits {
     }
 }
 
-/// How many of each thing [gossip](crate::membership::gossip) may hold.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Gossip {
-    /// Other nodes that are known, those that are down or have left included.
-    pub nodes: usize,
-    /// Nodes among them that are down or have left; the one that has been so for longest is forgotten.
-    pub departed: usize,
-    /// Nodes of which there is news to pass on; what was passed on most often is dropped.
-    pub rumours: usize,
-    /// Updates in one message.
-    pub updates: usize,
-    /// Addresses at which a node looks for others.
-    pub seeds: usize,
-}
-
-impl Gossip {
-    /// The table for servers.
-    pub const SERVER: Self =
-        Self { nodes: 1_024, departed: 256, rumours: 128, updates: 12, seeds: 8 };
-
-    /// The table for boards.
-    pub const BOARD: Self = Self { nodes: 32, departed: 8, rumours: 16, updates: 4, seeds: 4 };
-
-    /// The table of the backend in use.
-    #[cfg(feature = "alloc")]
-    pub const MOST: Self = Self::SERVER;
-    /// The table of the backend in use.
-    #[cfg(not(feature = "alloc"))]
-    pub const MOST: Self = Self::BOARD;
-
-    /// These limits, none above the backend's, and at least one of each.
-    #[must_use]
-    pub const fn within(self) -> Self {
-        const fn clamp(value: usize, most: usize) -> usize {
-            if value == 0 {
-                1
-            } else if value < most {
-                value
-            } else {
-                most
-            }
-        }
-        Self {
-            nodes: clamp(self.nodes, Self::MOST.nodes),
-            departed: clamp(self.departed, Self::MOST.departed),
-            rumours: clamp(self.rumours, Self::MOST.rumours),
-            updates: clamp(self.updates, Self::MOST.updates),
-            seeds: clamp(self.seeds, Self::MOST.seeds),
-        }
-    }
-}
-
 /// Which limit would have been passed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -202,7 +165,7 @@ pub enum Limit {
     Requests,
     /// [`Limits::peers`]: more nodes than a failure detector watches.
     Peers,
-    /// [`Gossip::seeds`]: name fewer.
+    /// [`Limits::seeds`]: name fewer addresses.
     Seeds,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::driver::{Choices, Lawful};
 use quorate::id::{Incarnation, NodeId};
-use quorate::limits::Gossip as Limits;
+use quorate::limits::{Limits, MOST};
 use quorate::membership::gossip::{
     Address, Config, Gossip, Input, Kind, Message, Output, Record, State, Update,
 };
@@ -77,10 +77,9 @@ impl Lawful for Gossip {
             multiplier: choices.near(3) as u8,
             limits: Limits {
                 nodes: 1 + choices.below(6) as usize,
-                departed: choices.below(4) as usize,
-                rumours: choices.below(4) as usize,
                 updates: choices.below(4) as usize,
                 seeds: 2,
+                ..MOST
             },
             ..Config::lan(NodeId::new(1), Address::new(bytes), incarnation)
         })

@@ -2,7 +2,7 @@
 
 use super::record::Address;
 use crate::id::{Incarnation, NodeId};
-use crate::limits::Gossip as Limits;
+use crate::limits::{Limits, MOST};
 use crate::time::Span;
 
 /// How a node is set up. Nodes of one cluster may differ in all of it.
@@ -55,7 +55,7 @@ impl Config {
             suspicion_most: Span::millis(1_500),
             heal_interval: Span::secs(10),
             multiplier: 3,
-            limits: Limits::MOST,
+            limits: MOST,
         }
     }
 

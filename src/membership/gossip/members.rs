@@ -3,17 +3,9 @@
 use super::record::{Record, State};
 use crate::bounded::Map;
 use crate::codec::digest;
-use crate::id::{Incarnation, NodeId};
-use crate::limits::Gossip as Limits;
+use crate::id::NodeId;
+use crate::limits::MOST;
 use crate::time::Instant;
-
-/// What the host believes of a node.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Told {
-    Nothing,
-    Up,
-    Gone,
-}
 
 /// Those who suspect a node, as a set of their digests: two that look alike count as one, which only
 /// makes a suspicion last longer.
@@ -40,31 +32,26 @@ impl Doubters {
     }
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Member {
     pub(super) record: Record,
-    // When it became suspect, or departed.
+    /// Since when the record says so.
     pub(super) since: Instant,
     pub(super) doubters: Doubters,
-    // Whoever told the news that the record holds.
+    /// Whoever told the news that the record holds.
     pub(super) by: NodeId,
-    // It is told of its state no earlier.
-    pub(super) warn_at: Instant,
-    pub(super) told: Told,
-    // The incarnation of which a conflict was told.
-    pub(super) conflict: Option<Incarnation>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Members {
-    map: Map<NodeId, Member, { Limits::MOST.nodes }>,
+    map: Map<NodeId, Member, { MOST.nodes }>,
     departed: usize,
-    limits: Limits,
+    room: usize,
 }
 
 impl Members {
-    pub(super) const fn new(limits: Limits) -> Self {
-        Self { map: Map::new(), departed: 0, limits }
+    pub(super) const fn new(room: usize) -> Self {
+        Self { map: Map::new(), departed: 0, room }
     }
 
     pub(super) fn get(&self, node: NodeId) -> Option<&Member> {
@@ -88,58 +75,64 @@ impl Members {
         self.map.iter().map(|(node, member)| (*node, member))
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (NodeId, &mut Member)> {
-        self.map.iter_mut().map(|(node, member)| (*node, member))
+    /// Those whose time to refute a doubt runs.
+    pub(super) fn suspects(&self) -> impl Iterator<Item = (NodeId, &Member)> {
+        self.iter().filter(|(_, member)| member.record.state == State::Suspect)
+    }
+
+    /// Begins all suspicions anew.
+    pub(super) fn excuse(&mut self, now: Instant) {
+        let members = self.map.iter_mut().map(|(_, member)| member);
+        members.filter(|m| m.record.state == State::Suspect).for_each(|m| m.since = now);
+    }
+
+    /// Those that are there after this one, in the order of their numbers.
+    pub(super) fn present_after(&self, node: NodeId) -> impl Iterator<Item = (NodeId, &Record)> {
+        let after = self.map.iter_from(&node).filter(move |(other, _)| **other > node);
+        let records = after.map(|(node, member)| (*node, &member.record));
+        records.filter(|(_, record)| !record.state.is_departed())
     }
 
     pub(super) fn present(&self) -> impl Iterator<Item = (NodeId, &Record)> {
         self.present_after(NodeId::ZERO)
     }
 
-    pub(super) fn present_after(&self, node: NodeId) -> impl Iterator<Item = (NodeId, &Record)> {
-        let after = move |(other, _): &(&NodeId, &Member)| **other > node;
-        let records = self.map.iter_from(&node).filter(after);
-        let records = records.map(|(node, member)| (*node, &member.record));
-        records.filter(|(_, record)| !record.state.is_departed())
-    }
-
-    /// The first node after this one that is down.
+    /// The first node after this one that is down, or else the first of all.
     pub(super) fn down_after(&self, node: NodeId) -> Option<NodeId> {
-        let mut after = self.map.iter_from(&node).filter(|(other, _)| **other > node);
-        after.find(|(_, member)| member.record.state == State::Down).map(|(down, _)| *down)
+        let down = |(_, member): &(NodeId, &Member)| member.record.state == State::Down;
+        let first = self.iter().find(down);
+        let next = self.iter().filter(down).find(|(other, _)| *other > node);
+        next.or(first).map(|(down, _)| down)
     }
 
-    /// A record that comes after what was known.
-    pub(super) fn write(&mut self, node: NodeId, record: Record) {
-        let Some(member) = self.map.get_mut(&node) else { return };
-        let was = core::mem::replace(&mut member.record, record);
-        if was.address != record.address {
-            member.told = if member.told == Told::Up { Told::Gone } else { member.told };
+    /// Whether a node can only come if another is forgotten.
+    pub(super) fn is_full(&self) -> bool {
+        self.map.len() >= self.room
+    }
+
+    /// Writes down what is known of a node, unless it is new and there is no room; what was known.
+    pub(super) fn write(&mut self, node: NodeId, member: Member) -> Result<Option<Record>, Member> {
+        let is_new = self.is_full() && self.get(node).is_none();
+        if is_new {
+            return Err(member);
         }
-        self.departed = self
-            .departed
-            .saturating_sub(usize::from(was.state.is_departed()))
-            .saturating_add(usize::from(record.state.is_departed()));
+        let gone = usize::from(member.record.state.is_departed());
+        let was = self.map.insert(node, member).map_err(|(_, member)| member)?;
+        let was = was.map(|member| member.record);
+        let was_gone = usize::from(was.is_some_and(|record| record.state.is_departed()));
+        self.departed = self.departed.saturating_sub(was_gone).saturating_add(gone);
+        Ok(was)
     }
 
-    /// Takes in a node that is there, if there is room.
-    pub(super) fn insert(&mut self, node: NodeId, member: Member) -> bool {
-        self.map.len() < self.limits.nodes && self.map.insert(node, member).is_ok()
+    pub(super) fn remove(&mut self, node: NodeId) {
+        let Some(member) = self.map.remove(&node) else { return };
+        let gone = usize::from(member.record.state.is_departed());
+        self.departed = self.departed.saturating_sub(gone);
     }
 
-    /// Whether one that has departed must be forgotten before another can depart, or come.
-    pub(super) fn is_crowded(&self, comes: bool) -> bool {
-        let is_full = comes && self.map.len() >= self.limits.nodes;
-        self.departed > self.limits.departed || (is_full && self.departed > 0)
-    }
-
-    /// Forgets the node that departed first.
-    pub(super) fn forget_oldest(&mut self) -> Option<NodeId> {
-        let departed = self.map.iter().filter(|(_, member)| member.record.state.is_departed());
-        let (node, _) = departed.min_by_key(|(_, member)| member.since)?;
-        let node = *node;
-        self.map.remove(&node)?;
-        self.departed = self.departed.saturating_sub(1);
-        Some(node)
+    /// The node that departed first.
+    pub(super) fn longest_departed(&self) -> Option<NodeId> {
+        let departed = self.iter().filter(|(_, member)| member.record.state.is_departed());
+        departed.min_by_key(|(_, member)| member.since).map(|(node, _)| node)
     }
 }

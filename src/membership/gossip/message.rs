@@ -1,13 +1,13 @@
-//! What nodes say to each other. A message is small, fixed and `Copy`; updates travel beside it.
+//! What nodes say to each other, and what a node and its host do.
 
-use super::record::Update;
+use super::record::{Address, Record, Update};
 use crate::bounded::List;
 use crate::codec::{Codec, Malformed, NoRoom, Sink};
 use crate::id::{Incarnation, NodeId};
-use crate::limits::Gossip as Limits;
+use crate::limits::MOST;
 
-/// The updates beside a message, at most [`Gossip::updates`](crate::limits::Gossip::updates).
-pub type Updates = List<Update, { Limits::MOST.updates }>;
+/// The updates beside a message, at most [`Limits::updates`](crate::limits::Limits::updates).
+pub type Updates = List<Update, { MOST.updates }>;
 
 /// A message, with who says it: that alone is news of the sender.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -82,6 +82,77 @@ pub enum Kind {
     Page {
         /// Where to go on; zero if these were the last.
         next: NodeId,
+    },
+}
+
+/// What a node is told.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Input<'a> {
+    /// Take part, and look for others at these addresses. Again, and it looks for them anew.
+    Join {
+        /// At most [`Limits::seeds`](crate::limits::Limits::seeds); none for the first node.
+        seeds: &'a [Address],
+    },
+    /// Say farewell, and take part no longer.
+    Leave,
+    /// The answer to [`Output::NeedsIncarnation`]; refused unless it is higher than the present one.
+    Renew {
+        /// From now on this node's.
+        incarnation: Incarnation,
+    },
+    /// A message came.
+    Message {
+        /// The sender's address.
+        from: Address,
+        /// What it says.
+        message: Message,
+        /// What travelled beside it.
+        updates: &'a [Update],
+    },
+    /// The [deadline](crate::Machine::deadline) has come.
+    Tick,
+}
+
+/// What a node tells its host.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[allow(clippy::large_enum_variant, reason = "without an allocator, updates have no other place")]
+pub enum Output {
+    /// Send this.
+    Send {
+        /// Where to.
+        to: Address,
+        /// The message.
+        message: Message,
+        /// What travels beside it.
+        updates: Updates,
+    },
+    /// A node is there that was not, or not at this address.
+    Up {
+        /// The node.
+        node: NodeId,
+        /// What is known of it.
+        record: Record,
+    },
+    /// A node does not answer, and has not refuted that.
+    Down {
+        /// The node.
+        node: NodeId,
+        /// What is known of it.
+        record: Record,
+    },
+    /// A node has left; told of this node, it may stop.
+    Left {
+        /// The node.
+        node: NodeId,
+        /// What is known of it.
+        record: Record,
+    },
+    /// This node cannot speak for itself: another goes by its name, or it was declared down in the
+    /// highest incarnation there is. Renew it with a higher incarnation if it was the same node in a
+    /// former life; give it another name if not, or if there is none higher.
+    NeedsIncarnation {
+        /// The incarnation to pass.
+        above: Incarnation,
     },
 }
 

@@ -1,7 +1,7 @@
 //! Who is asked whether it is there, and what follows if it does not answer.
 
 use super::record::{Record, State, Update};
-use super::{Config, Gossip, Kind, Output, Turn};
+use super::{Address, Gossip, Kind, Output};
 use crate::bounded::List;
 use crate::event::Ignored;
 use crate::id::NodeId;
@@ -36,14 +36,10 @@ impl Probe {
 
 impl Gossip {
     /// Goes on with the probe under way, or begins one.
-    pub(super) fn go_on_probing<X: Outbox<Output> + ?Sized>(
-        &mut self,
-        turn: &mut Turn,
-        out: &mut X,
-    ) {
+    pub(super) fn go_on_probing<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         match self.probe.take() {
             Some(probe) if self.now < probe.due => self.probe = Some(probe),
-            Some(probe) => self.probe = self.press(probe, turn, out),
+            Some(probe) => self.probe = self.press(probe, out),
             None if self.now >= self.next_probe => self.probe = self.begin(out),
             None => {}
         }
@@ -64,7 +60,12 @@ impl Gossip {
     }
 
     /// Asks a node, and tells it if it is suspected, so that it can refute that (memberlist#84).
-    fn ping<X: Outbox<Output> + ?Sized>(&mut self, node: NodeId, probe: u32, out: &mut X) {
+    pub(super) fn ping<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        node: NodeId,
+        probe: u32,
+        out: &mut X,
+    ) {
         let Some(member) = self.members.get(node) else { return };
         let (record, by) = (member.record, member.by);
         let doubt = (record.state != State::Alive).then_some(Update { node, record, by });
@@ -72,12 +73,7 @@ impl Gossip {
     }
 
     /// No answer came in time: asks again, then through others, then doubts.
-    fn press<X: Outbox<Output> + ?Sized>(
-        &mut self,
-        probe: Probe,
-        turn: &mut Turn,
-        out: &mut X,
-    ) -> Option<Probe> {
+    fn press<X: Outbox<Output> + ?Sized>(&mut self, probe: Probe, out: &mut X) -> Option<Probe> {
         let Probe { target, number, .. } = probe;
         let record = self.present(target)?;
         match probe.stage {
@@ -88,8 +84,8 @@ impl Gossip {
             Stage::Again => {
                 self.ping(target, number, out);
                 let relays = self.some_present(self.config.relays, target);
-                for (_, relay) in relays.iter() {
-                    self.send(relay.address, Kind::PingReq { probe: number, target }, None, out);
+                for relay in relays.iter() {
+                    self.send(*relay, Kind::PingReq { probe: number, target }, None, out);
                 }
                 let stage = Stage::Indirect { asked: relays.len(), relaying: 0 };
                 Some(Probe { stage, due: self.due(2), ..probe })
@@ -99,8 +95,9 @@ impl Gossip {
                     self.worsen();
                 }
                 let doubt = Record { state: State::Suspect, ..record };
-                self.learn(Update { node: target, record: doubt, by: self.config.me }, turn, out);
-                let _ = turn.accused.push(target);
+                // It is known, and this is what can follow.
+                let _ = self.learn(Update { node: target, record: doubt, by: self.config.me }, out);
+                self.ping(target, 0, out);
                 None
             }
         }
@@ -128,19 +125,6 @@ impl Gossip {
             }
             _ => Err(Ignored::Stale),
         }
-    }
-
-    /// Asks a node for another. Only one that is known: nobody is made to send to strangers.
-    pub(super) fn relay<X: Outbox<Output> + ?Sized>(
-        &mut self,
-        origin: NodeId,
-        probe: u32,
-        target: NodeId,
-        out: &mut X,
-    ) -> Result<Kind, Ignored> {
-        let record = self.present(target).ok_or(Ignored::Stranger)?;
-        self.send(record.address, Kind::RelayedPing { probe, origin }, None, out);
-        Ok(Kind::Relaying { probe })
     }
 
     /// The next one to probe: each once in a round.
@@ -183,76 +167,14 @@ impl Gossip {
         &mut self,
         count: usize,
         except: NodeId,
-    ) -> List<(NodeId, Record), { Self::MOST_RELAYS }> {
+    ) -> List<Address, { Self::MOST_RELAYS }> {
         let start = self.place_below(self.members.active());
         let mut some = List::new();
-        let present = self.members.present();
-        let around = present.chain(self.members.present()).skip(start);
+        let around = self.members.present().chain(self.members.present()).skip(start);
         let around = around.take(self.members.active()).filter(|(node, _)| *node != except);
-        for (node, record) in around.take(count) {
-            let _ = some.push((node, *record));
+        for (_, record) in around.take(count) {
+            let _ = some.push(record.address);
         }
         some
-    }
-
-    /// Tells a node that it is doubted here, so that it can refute that.
-    pub(super) fn accuse<X: Outbox<Output> + ?Sized>(&mut self, node: NodeId, out: &mut X) {
-        let Some(member) = self.members.get(node) else { return };
-        if member.record.state == State::Suspect {
-            let (record, by) = (member.record, member.by);
-            self.send(record.address, Kind::News, Some(Update { node, record, by }), out);
-        }
-    }
-
-    /// Tells the two that come after this node in the graph.
-    pub(super) fn tell_at_once<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        let count = self.members.active();
-        let place = self.members.present().take_while(|(node, _)| *node < self.config.me).count();
-        let doubled = place.saturating_mul(2).checked_rem(count.saturating_add(1)).unwrap_or(0);
-        let others = [doubled, doubled.saturating_add(1)].map(|other| {
-            // This node has a place too, but is not in the table.
-            let other = if other > place { other.saturating_sub(1) } else { other };
-            let other = other.checked_rem(count)?;
-            self.members.present().nth(other).map(|(_, record)| *record)
-        });
-        for record in others.into_iter().flatten() {
-            self.send(record.address, Kind::News, None, out);
-        }
-    }
-
-    /// Looks for those who are gone: for the next of those down, or, after the last one, for a seed.
-    pub(super) fn heal<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        if self.now < self.next_heal {
-            return;
-        }
-        let is_alone = self.members.active() == 0;
-        let hurries = self.joining.is_some() && (is_alone || self.hurry > 0);
-        self.hurry = self.hurry.saturating_sub(1);
-        let Config { probe_interval, heal_interval, .. } = self.config;
-        self.next_heal = self.now.after(if hurries { probe_interval } else { heal_interval });
-        if let Some(node) = self.members.down_after(self.healed).filter(|_| !hurries) {
-            self.healed = node;
-            self.ping(node, 0, out);
-        } else {
-            self.healed = NodeId::ZERO;
-            self.seek(hurries, out);
-        }
-    }
-
-    /// Asks the next seed at which nobody is known to be for the nodes that it knows.
-    fn seek<X: Outbox<Output> + ?Sized>(&mut self, hurries: bool, out: &mut X) {
-        for _ in 0..self.seeds.len() {
-            let Some(seed) = self.seeds.get(self.seed).copied() else {
-                self.seed = 0;
-                continue;
-            };
-            self.seed = self.seed.saturating_add(1);
-            let is_there = self.members.present().any(|(_, record)| record.address == seed);
-            if seed == self.config.address || (is_there && !hurries) {
-                continue;
-            }
-            let after = *self.joining.get_or_insert(NodeId::ZERO);
-            return self.send(seed, Kind::Sync { after }, None, out);
-        }
     }
 }
