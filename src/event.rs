@@ -95,11 +95,6 @@ pub enum Event {
         /// What was wrong with it.
         why: Ignored,
     },
-    /// A node that is down or has left was forgotten, to make room for another.
-    NodeForgotten {
-        /// The node.
-        node: NodeId,
-    },
 }
 
 impl Event {
@@ -122,7 +117,6 @@ impl Event {
             Self::StampTooEarly { .. } => 13,
             Self::SessionEvicted { .. } => 14,
             Self::Unheeded { .. } => 15,
-            Self::NodeForgotten { .. } => 16,
         }
     }
 }
@@ -203,8 +197,7 @@ mod tests {
             Event::StampTooEarly { index: from },
             Event::SessionEvicted { client: crate::id::ClientId::new(1) },
             Event::Unheeded { from: NodeId::new(1), why: Ignored::Stale },
-            Event::NodeForgotten { node: NodeId::new(1) },
         ];
-        assert!(events.iter().map(|event| event.code()).eq(1..=16));
+        assert!(events.iter().map(|event| event.code()).eq(1..=15));
     }
 }

@@ -42,19 +42,20 @@ fn update(around: Incarnation, choices: &mut Choices<'_>) -> Update {
 
 fn kind(told: &[Output], choices: &mut Choices<'_>) -> Kind {
     let asked = told.iter().rev().find_map(|output| match output {
-        Output::Send { message: Message { kind: Kind::Ping { probe }, .. }, .. } => Some(*probe),
+        Output::Send { message: Message { kind: Kind::Ping { probe, .. }, .. }, .. } => {
+            Some(*probe)
+        }
         _ => None,
     });
     let probe = choices.near(asked.unwrap_or(1).into()) as u32;
-    match choices.below(10) {
-        0 => Kind::Ping { probe },
-        1 | 2 => Kind::Ack { probe },
+    let origin = if choices.below(4) == 0 { node(choices) } else { NodeId::new(1) };
+    match choices.below(8) {
+        0 => Kind::Ping { probe, origin },
+        1 | 2 => Kind::Ack { probe, origin },
         3 => Kind::PingReq { probe, target: node(choices) },
-        4 => Kind::Relaying { probe },
-        5 => Kind::RelayedPing { probe, origin: node(choices) },
-        6 => Kind::RelayedAck { probe, origin: node(choices) },
-        7 => Kind::ForwardedAck { probe, target: node(choices) },
-        8 => Kind::Sync { after: node(choices) },
+        4 => Kind::ForwardedAck { probe, target: node(choices) },
+        5 => Kind::News,
+        6 => Kind::Sync { after: node(choices) },
         _ => Kind::Page { next: node(choices) },
     }
 }

@@ -2,7 +2,7 @@
 
 use super::members::{Doubters, Member};
 use super::{Gossip, Output, Record, State, Update};
-use crate::event::{Event, Ignored};
+use crate::event::Ignored;
 use crate::id::{Incarnation, NodeId};
 use crate::machine::Outbox;
 use crate::time::{Instant, Span};
@@ -67,7 +67,6 @@ impl Gossip {
             let forgotten = self.members.longest_departed().ok_or(Ignored::NoRoom)?;
             self.members.remove(forgotten);
             self.rumours.forget(forgotten);
-            out.event(Event::NodeForgotten { node: forgotten });
         }
         let is_suspect = record.state == State::Suspect;
         let doubters = if is_suspect { doubters } else { Doubters::NONE };
@@ -80,9 +79,6 @@ impl Gossip {
             State::Down if was_there.is_some() => out.push(Output::Down { node, record }),
             State::Left if was_there.is_some() => out.push(Output::Left { node, record }),
             _ => {}
-        }
-        if was_there.is_none() && !record.state.is_departed() {
-            self.join_round(node);
         }
         if is_suspect {
             self.hasten(&member);
@@ -146,12 +142,12 @@ impl Gossip {
     /// There is a verdict to come, perhaps before all others.
     fn hasten(&mut self, member: &Member) {
         let at = self.verdict_at(member);
-        self.next_verdict = Some(self.next_verdict.map_or(at, |next| next.min(at)));
+        self.next_verdict = self.next_verdict.min(at);
     }
 
     /// Convicts whoever was suspect for too long.
     pub(super) fn convict<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        if self.next_verdict.is_none_or(|at| self.now < at) {
+        if self.now < self.next_verdict {
             return;
         }
         // Of many the others are due in the next tick, at once.
@@ -162,6 +158,7 @@ impl Gossip {
             // It is known, so there is room for it.
             let _ = self.note(Update { node, record, by: self.config.me }, Doubters::NONE, out);
         }
-        self.next_verdict = self.members.suspects().map(|(_, m)| self.verdict_at(m)).min();
+        let verdicts = self.members.suspects().map(|(_, m)| self.verdict_at(m));
+        self.next_verdict = verdicts.min().unwrap_or(Self::NEVER);
     }
 }

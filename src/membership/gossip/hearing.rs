@@ -91,21 +91,19 @@ impl Gossip {
         out: &mut X,
     ) -> Result<Option<Kind>, Ignored> {
         match kind {
-            Kind::Ping { probe } => return Ok(Some(Kind::Ack { probe })),
-            Kind::Ack { probe } => self.acknowledged(sender, probe)?,
+            Kind::Ping { probe, origin } => return Ok(Some(Kind::Ack { probe, origin })),
+            Kind::Ack { probe, origin } if origin == self.config.me => {
+                self.acknowledged(sender, probe)?;
+            }
+            Kind::Ack { probe, origin } => {
+                let to = self.present(origin).ok_or(Ignored::Stranger)?.address;
+                self.send(to, Kind::ForwardedAck { probe, target: sender }, None, out);
+            }
             Kind::PingReq { probe, target } => {
                 // Only one that is known: nobody is made to send to strangers.
                 let to = self.present(target).ok_or(Ignored::Stranger)?.address;
-                self.send(to, Kind::RelayedPing { probe, origin: sender }, None, out);
-                return Ok(Some(Kind::Relaying { probe }));
-            }
-            Kind::Relaying { probe } => self.relayed(probe)?,
-            Kind::RelayedPing { probe, origin } => {
-                return Ok(Some(Kind::RelayedAck { probe, origin }));
-            }
-            Kind::RelayedAck { probe, origin } => {
-                let to = self.present(origin).ok_or(Ignored::Stranger)?.address;
-                self.send(to, Kind::ForwardedAck { probe, target: sender }, None, out);
+                self.send(to, Kind::Ping { probe, origin: sender }, None, out);
+                return Ok(Some(Kind::Ack { probe, origin: sender }));
             }
             Kind::ForwardedAck { probe, target } => self.acknowledged(target, probe)?,
             Kind::News => {}

@@ -32,11 +32,16 @@ pub enum Kind {
     Ping {
         /// The probe's number.
         probe: u32,
+        /// Whoever wants to know: the sender, or somebody for whom it asks.
+        origin: NodeId,
     },
-    /// "I am."
+    /// "I am." From one that was asked for help it is what Lifeguard's nack tells: that it is not the
+    /// asker who is cut off.
     Ack {
         /// The number that was asked with.
         probe: u32,
+        /// Whoever wants to know.
+        origin: NodeId,
     },
     /// "Ask that node for me" (3.1: ping-req).
     PingReq {
@@ -44,25 +49,6 @@ pub enum Kind {
         probe: u32,
         /// The node that did not answer.
         target: NodeId,
-    },
-    /// "I do": what Lifeguard's nack tells, that it is not the asker who is cut off.
-    Relaying {
-        /// The number that was asked with.
-        probe: u32,
-    },
-    /// "Are you there, for somebody else?"
-    RelayedPing {
-        /// The number of the first asker.
-        probe: u32,
-        /// The first asker.
-        origin: NodeId,
-    },
-    /// "I am, tell it."
-    RelayedAck {
-        /// The number of the first asker.
-        probe: u32,
-        /// The first asker.
-        origin: NodeId,
     },
     /// "It is there."
     ForwardedAck {
@@ -156,45 +142,37 @@ pub enum Output {
     },
 }
 
+/// Of one length, whatever it says.
 impl Codec for Message {
     fn encode<S: Sink + ?Sized>(&self, sink: &mut S) -> Result<(), NoRoom> {
+        let (code, probe, node) = match self.kind {
+            Kind::Ping { probe, origin } => (0_u8, probe, origin),
+            Kind::Ack { probe, origin } => (1, probe, origin),
+            Kind::PingReq { probe, target } => (2, probe, target),
+            Kind::ForwardedAck { probe, target } => (3, probe, target),
+            Kind::News => (4, 0, NodeId::ZERO),
+            Kind::Sync { after } => (5, 0, after),
+            Kind::Page { next } => (6, 0, next),
+        };
         self.sender.encode(sink)?;
         self.incarnation.encode(sink)?;
-        let (code, probe, node) = match self.kind {
-            Kind::Ping { probe } => (0, Some(probe), None),
-            Kind::Ack { probe } => (1, Some(probe), None),
-            Kind::PingReq { probe, target } => (2, Some(probe), Some(target)),
-            Kind::Relaying { probe } => (3, Some(probe), None),
-            Kind::RelayedPing { probe, origin } => (4, Some(probe), Some(origin)),
-            Kind::RelayedAck { probe, origin } => (5, Some(probe), Some(origin)),
-            Kind::ForwardedAck { probe, target } => (6, Some(probe), Some(target)),
-            Kind::News => (7, None, None),
-            Kind::Sync { after } => (8, None, Some(after)),
-            Kind::Page { next } => (9, None, Some(next)),
-        };
-        let code: u8 = code;
         code.encode(sink)?;
-        if let Some(probe) = probe {
-            probe.encode(sink)?;
-        }
-        node.map_or(Ok(()), |node: NodeId| node.encode(sink))
+        probe.encode(sink)?;
+        node.encode(sink)
     }
 
     fn decode(bytes: &mut &[u8]) -> Result<Self, Malformed> {
         let (sender, incarnation) = (Codec::decode(bytes)?, Codec::decode(bytes)?);
-        let code = u8::decode(bytes)?;
-        let probe = if code < 7 { u32::decode(bytes)? } else { 0 };
+        let (code, probe) = (u8::decode(bytes)?, u32::decode(bytes)?);
+        let node = NodeId::decode(bytes)?;
         let kind = match code {
-            0 => Kind::Ping { probe },
-            1 => Kind::Ack { probe },
-            2 => Kind::PingReq { probe, target: Codec::decode(bytes)? },
-            3 => Kind::Relaying { probe },
-            4 => Kind::RelayedPing { probe, origin: Codec::decode(bytes)? },
-            5 => Kind::RelayedAck { probe, origin: Codec::decode(bytes)? },
-            6 => Kind::ForwardedAck { probe, target: Codec::decode(bytes)? },
-            7 => Kind::News,
-            8 => Kind::Sync { after: Codec::decode(bytes)? },
-            9 => Kind::Page { next: Codec::decode(bytes)? },
+            0 => Kind::Ping { probe, origin: node },
+            1 => Kind::Ack { probe, origin: node },
+            2 => Kind::PingReq { probe, target: node },
+            3 => Kind::ForwardedAck { probe, target: node },
+            4 => Kind::News,
+            5 => Kind::Sync { after: node },
+            6 => Kind::Page { next: node },
             _ => return Err(Malformed),
         };
         Ok(Self { sender, incarnation, kind })

@@ -75,12 +75,13 @@ pub struct Gossip {
     score: u8,
     members: Members,
     rumours: Rumours,
-    // Whom to probe in this round, last one first.
-    round: List<NodeId, { MOST.nodes }>,
+    // What orders this round, and the place in it of the last one probed.
+    round: u64,
+    probed: (u64, NodeId),
     probe: Option<Probe>,
     probes: u32,
     next_probe: Instant,
-    next_verdict: Option<Instant>,
+    next_verdict: Instant,
     next_heal: Instant,
     // Where healing goes on: among those down, and among the seeds.
     healed: NodeId,
@@ -99,6 +100,8 @@ pub struct Gossip {
 }
 
 impl Gossip {
+    /// Whatever would come at the end of time does not come.
+    const NEVER: Instant = Instant::from_micros(u64::MAX);
     const MOST_CHANGES: usize = MOST.updates.saturating_add(1);
     const MOST_RELAYS: usize = 4;
     const MOST_SCORE: u8 = 8;
@@ -123,11 +126,12 @@ impl Gossip {
             score: 0,
             members: Members::new(limits.nodes),
             rumours: Rumours::new(),
-            round: List::new(),
+            round: config.seed,
+            probed: (0, NodeId::ZERO),
             probe: None,
             probes: 0,
             next_probe: Instant::ORIGIN,
-            next_verdict: None,
+            next_verdict: Self::NEVER,
             next_heal: Instant::ORIGIN,
             healed: NodeId::ZERO,
             seeds: List::new(),
@@ -210,20 +214,19 @@ impl Gossip {
             self.urgent = self.urgent.saturating_sub(1);
             self.tell_at_once(out);
         }
-        // Later than now, unless this is the end of time.
-        let later = self.now.after(Span::micros(1));
-        self.alarm = self.next_alarm().map(|at| at.max(later)).filter(|at| *at > self.now);
+        self.alarm = if self.presence == Presence::Here { self.next_alarm() } else { None };
     }
 
     fn next_alarm(&self) -> Option<Instant> {
-        if self.presence != Presence::Here {
-            return None;
-        }
-        let idle = || (self.members.active() > 0).then_some(self.next_probe);
-        let probe = self.probe.as_ref().map(Probe::due).or_else(idle);
+        let probe = match &self.probe {
+            Some(probe) => probe.due(),
+            None if self.members.active() > 0 => self.next_probe,
+            None => Self::NEVER,
+        };
         let heals = self.members.departed() > 0 || !self.seeds.is_empty();
-        let heal = heals.then_some(self.next_heal);
-        [probe, heal, self.next_verdict].into_iter().flatten().min()
+        let heal = if heals { self.next_heal } else { Self::NEVER };
+        let next = probe.min(heal).min(self.next_verdict).max(self.now.after(Span::micros(1)));
+        (next < Self::NEVER).then_some(next)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::bounded::List;
 use crate::event::Ignored;
 use crate::id::NodeId;
 use crate::machine::Outbox;
+use crate::rng::Rng;
 use crate::time::Instant;
 
 /// How far a probe has come.
@@ -15,8 +16,8 @@ enum Stage {
     Direct,
     /// Asked again, since packets get lost.
     Again,
-    /// Others were asked to ask; so many of them answered that they do.
-    Indirect { asked: usize, relaying: usize },
+    /// Others were asked to ask, and none of them has answered that it does.
+    Indirect { is_alone: bool },
 }
 
 /// A probe under way.
@@ -69,7 +70,7 @@ impl Gossip {
         let Some(member) = self.members.get(node) else { return };
         let (record, by) = (member.record, member.by);
         let doubt = (record.state != State::Alive).then_some(Update { node, record, by });
-        self.send(record.address, Kind::Ping { probe }, doubt, out);
+        self.send(record.address, Kind::Ping { probe, origin: self.config.me }, doubt, out);
     }
 
     /// No answer came in time: asks again, then through others, then doubts.
@@ -87,11 +88,11 @@ impl Gossip {
                 for relay in relays.iter() {
                     self.send(*relay, Kind::PingReq { probe: number, target }, None, out);
                 }
-                let stage = Stage::Indirect { asked: relays.len(), relaying: 0 };
+                let stage = Stage::Indirect { is_alone: !relays.is_empty() };
                 Some(Probe { stage, due: self.due(2), ..probe })
             }
-            Stage::Indirect { asked, relaying } => {
-                if asked > 0 && relaying == 0 {
+            Stage::Indirect { is_alone } => {
+                if is_alone {
                     self.worsen();
                 }
                 let doubt = Record { state: State::Suspect, ..record };
@@ -103,63 +104,45 @@ impl Gossip {
         }
     }
 
-    /// The node of the probe under way is there.
+    /// A node is there: the one that is probed, or one that was asked for help.
     pub(super) fn acknowledged(&mut self, node: NodeId, number: u32) -> Result<(), Ignored> {
-        let is_it = |probe: &Probe| probe.target == node && probe.number == number;
-        if self.probe.as_ref().is_some_and(is_it) {
-            self.probe = None;
-            self.score = self.score.saturating_sub(1);
-            return Ok(());
-        }
-        // Who was found by healing has said so with its name already.
-        if number == 0 { Ok(()) } else { Err(Ignored::Stale) }
-    }
-
-    /// One that was asked for help is there: so this node is not cut off.
-    pub(super) fn relayed(&mut self, number: u32) -> Result<(), Ignored> {
-        let probe = self.probe.as_mut().filter(|probe| probe.number == number);
-        match probe.map(|probe| &mut probe.stage) {
-            Some(Stage::Indirect { relaying, .. }) => {
-                *relaying = relaying.saturating_add(1);
+        match &mut self.probe {
+            Some(probe) if probe.number == number && probe.target == node => {
+                self.probe = None;
+                self.score = self.score.saturating_sub(1);
                 Ok(())
             }
+            Some(Probe { number: known, stage: Stage::Indirect { is_alone }, .. })
+                if *known == number =>
+            {
+                *is_alone = false;
+                Ok(())
+            }
+            // It has said so with its name already.
+            _ if number == 0 => Ok(()),
             _ => Err(Ignored::Stale),
         }
     }
 
-    /// The next one to probe: each once in a round.
+    /// The next one to probe: each once in a round, in the order of digests that no other round has. So a
+    /// node that has come is probed at a place nobody can foretell (SWIM, section 4.3).
     fn next_of_round(&mut self) -> Option<NodeId> {
-        loop {
-            if let Some(node) = self.round.pop() {
-                if self.present(node).is_some() {
-                    return Some(node);
-                }
-                continue;
-            }
-            for (node, _) in self.members.present() {
-                // There is room for as many as are known.
-                let _ = self.round.push(node);
-            }
-            if self.round.is_empty() {
-                return None;
-            }
-            // Fisher and Yates.
-            for last in (1..self.round.len()).rev() {
-                let other = self.place_below(last.saturating_add(1));
-                self.round.swap(last, other);
-            }
+        let first_after = |last: (u64, NodeId), key: u64| {
+            let place = |node: NodeId| (Rng::new(key ^ node.number()).draw(), node);
+            let places = self.members.present().map(|(node, _)| place(node));
+            places.filter(|place| *place > last).min()
+        };
+        let mut next = first_after(self.probed, self.round);
+        if next.is_none() {
+            self.round = self.rng.draw();
+            next = first_after((0, NodeId::ZERO), self.round);
         }
+        self.probed = next?;
+        Some(self.probed.1)
     }
 
     fn place_below(&mut self, bound: usize) -> usize {
         usize::try_from(self.rng.below(bound as u64)).unwrap_or(0)
-    }
-
-    /// A node that has come is probed in this round, at a place nobody can foretell (SWIM, section 4.3).
-    pub(super) fn join_round(&mut self, node: NodeId) {
-        let place = self.place_below(self.round.len().saturating_add(1));
-        // Without room it is probed in the next round.
-        let _ = self.round.insert(place, node);
     }
 
     /// Up to so many nodes that are there, from a place drawn by lot on.

@@ -10,27 +10,23 @@ use crate::bounded::List;
 use crate::id::NodeId;
 use crate::limits::MOST;
 use crate::machine::Outbox;
-use core::cmp::Reverse;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Rumour {
     node: NodeId,
-    // Rises with each piece of news.
-    serial: u32,
     sent: u8,
 }
 
-/// News, in the order in which it is sent: what was sent least first, and of that the newest.
+/// News, in the order in which it is sent: the newest first, and what was sent behind what was not.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Rumours {
     // Of all that are known, and of this node.
     queue: List<Rumour, { MOST.nodes.saturating_add(1) }>,
-    serial: u32,
 }
 
 impl Rumours {
     pub(super) const fn new() -> Self {
-        Self { queue: List::new(), serial: 0 }
+        Self { queue: List::new() }
     }
 
     fn is_empty(&self) -> bool {
@@ -40,28 +36,28 @@ impl Rumours {
     /// There is news of a node: it takes the place of any older news.
     pub(super) fn spread(&mut self, node: NodeId) {
         self.forget(node);
-        self.serial = self.serial.wrapping_add(1);
         // There is room for as many as are known.
-        let _ = self.queue.insert(0, Rumour { node, serial: self.serial, sent: 0 });
+        let _ = self.queue.insert(0, Rumour { node, sent: 0 });
     }
 
     pub(super) fn forget(&mut self, node: NodeId) {
-        if let Some(at) = self.queue.iter().position(|rumour| rumour.node == node) {
-            self.queue.remove(at);
-        }
+        self.drop_first(|rumour| rumour.node == node);
+    }
+
+    fn drop_first(&mut self, which: impl Fn(&Rumour) -> bool) -> bool {
+        let at = self.queue.iter().position(which);
+        at.is_some_and(|at| self.queue.remove(at).is_some())
     }
 
     /// Shows rumours to `take` until it has no room, and drops what was sent `most` times.
     fn send(&mut self, most: u8, mut take: impl FnMut(NodeId) -> bool) {
-        for rumour in self.queue.iter_mut() {
-            if !take(rumour.node) {
-                break;
-            }
+        let mut sent = 0_usize;
+        for rumour in self.queue.iter_mut().take_while(|rumour| take(rumour.node)) {
             rumour.sent = rumour.sent.saturating_add(1);
+            sent = sent.saturating_add(1);
         }
-        self.queue.sort_unstable_by_key(|rumour| (rumour.sent, Reverse(rumour.serial)));
-        let told = self.queue.partition_point(|rumour| rumour.sent < most);
-        self.queue.truncate(told);
+        self.queue.rotate_left(sent);
+        while self.drop_first(|rumour| rumour.sent >= most) {}
     }
 }
 
