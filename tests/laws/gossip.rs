@@ -32,12 +32,12 @@ fn update(around: Incarnation, choices: &mut Choices<'_>) -> Update {
     let states = [State::Alive, State::Suspect, State::Down, State::Left];
     let state = states[choices.below(4) as usize];
     let incarnation = Incarnation::new(choices.near(around.number()));
-    let (node, by) = (node(choices), node(choices));
+    let node = node(choices);
     let mut bytes = [0; Address::BYTES];
     bytes[0] = node.number() as u8;
     let usual = Address::new(bytes);
     let address = if choices.below(4) == 0 { address(choices) } else { usual };
-    Update { node, record: Record { incarnation, state, address }, by }
+    Update { node, record: Record { incarnation, state, address } }
 }
 
 fn kind(told: &[Output], choices: &mut Choices<'_>) -> Kind {

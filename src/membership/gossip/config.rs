@@ -26,9 +26,9 @@ pub struct Config {
     pub probe_timeout: Span,
     /// How many others are asked to probe a node that does not answer; at most four.
     pub relays: usize,
-    /// How long a suspicion lasts that others confirm, at least.
+    /// How long a suspicion lasts after another's verdict, at least.
     pub suspicion_least: Span,
-    /// How long a suspicion lasts that nobody confirms: longer than a pause that is no crash.
+    /// How long a suspicion lasts otherwise: longer than a pause that is no crash.
     pub suspicion_most: Span,
     /// From one attempt to find a node that is down, or a seed, to the next.
     pub heal_interval: Span,

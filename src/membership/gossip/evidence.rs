@@ -1,7 +1,7 @@
 //! What is said of nodes: which of it counts, and what follows.
 
-use super::members::{Doubters, Member};
-use super::{Gossip, Output, Record, State, Update};
+use super::members::Member;
+use super::{Config, Gossip, Output, Record, State, Update};
 use crate::event::Ignored;
 use crate::id::{Incarnation, NodeId};
 use crate::machine::Outbox;
@@ -14,7 +14,7 @@ impl Gossip {
         update: Update,
         out: &mut X,
     ) -> Result<(), Ignored> {
-        let Update { node, record, by } = update;
+        let Update { node, record } = update;
         if node == self.config.me {
             return self.hear_of_me(record, out);
         }
@@ -23,7 +23,7 @@ impl Gossip {
             // for ever.
             let is_news = node != NodeId::ZERO && !record.state.is_departed();
             return if is_news {
-                self.note(update, Doubters::only(by), out)
+                self.note(update, self.config.suspicion_most, out)
             } else {
                 Err(Ignored::Stranger)
             };
@@ -34,43 +34,43 @@ impl Gossip {
         }
         // Whoever convicts has waited as long as anyone must; but it may have been cut off alone.
         let is_verdict = record.state == State::Down && !known.state.is_departed();
-        let evidence = if is_verdict { Record { state: State::Suspect, ..record } } else { record };
-        let doubters = if is_verdict { Doubters::ENOUGH } else { Doubters::only(by) };
-        let merged = known.merge(evidence).map_err(|_| Ignored::Impossible)?;
+        let Config { suspicion_least, suspicion_most, .. } = self.config;
+        let (state, span) = if is_verdict {
+            (State::Suspect, suspicion_least)
+        } else {
+            (record.state, suspicion_most)
+        };
+        let merged = known.merge(Record { state, ..record }).map_err(|_| Ignored::Impossible)?;
         if merged != known {
-            self.note(Update { node, record: merged, by }, doubters, out)?;
+            self.note(Update { node, record: merged }, span, out)?;
             if is_verdict && known.state == State::Alive {
                 // Nobody else may tell it in time.
                 self.ping(node, 0, out);
             }
-        } else if evidence == known && known.state == State::Suspect {
-            let all = member.doubters.with(doubters);
-            if all != member.doubters {
-                (member.doubters, member.by) = (all, by);
-                let member = *member;
-                self.hasten(&member);
-                self.rumours.spread(node);
-            }
+        } else if is_verdict && record.incarnation == known.incarnation {
+            let at = self.now.after(self.stretched(span));
+            self.hasten(node, at);
         }
         Ok(())
     }
 
-    /// Writes down what is new, tells the host what has become true by it, and passes it on.
+    /// Writes down what is new, tells the host what has become true by it, and passes it on. A doubt
+    /// becomes a verdict after this span.
     fn note<X: Outbox<Output> + ?Sized>(
         &mut self,
         update: Update,
-        doubters: Doubters,
+        span: Span,
         out: &mut X,
     ) -> Result<(), Ignored> {
-        let Update { node, record, by } = update;
+        let Update { node, record } = update;
         if self.members.is_full() && self.members.get(node).is_none() {
             let forgotten = self.members.longest_departed().ok_or(Ignored::NoRoom)?;
             self.members.remove(forgotten);
             self.rumours.forget(forgotten);
         }
         let is_suspect = record.state == State::Suspect;
-        let doubters = if is_suspect { doubters } else { Doubters::NONE };
-        let member = Member { record, since: self.now, doubters, by };
+        let at = if is_suspect { self.now.after(self.stretched(span)) } else { self.now };
+        let member = Member { record, at };
         let was = self.members.write(node, member).map_err(|_| Ignored::NoRoom)?;
         let was_there = was.filter(|was| !was.state.is_departed());
         let is_told = was_there.is_some_and(|was| was.address == record.address);
@@ -81,7 +81,7 @@ impl Gossip {
             _ => {}
         }
         if is_suspect {
-            self.hasten(&member);
+            self.next_verdict = self.next_verdict.min(at);
         }
         self.is_urgent |= matches!(
             (was.map(|was| was.state), record.state),
@@ -125,24 +125,17 @@ impl Gossip {
         self.is_urgent = true;
     }
 
-    /// When a suspicion becomes a verdict: the earlier, the more share it (Lifeguard, section IV.B).
-    fn verdict_at(&self, member: &Member) -> Instant {
-        // log(confirmations + 1) / log(4), in hundredths.
-        let share = match member.doubters.confirmations() {
-            0 => 0,
-            1 => 50,
-            2 => 79,
-            _ => 100,
-        };
-        let (least, most) = (self.config.suspicion_least, self.config.suspicion_most);
-        let credit: Span = most.minus(least).times(share).divided(100);
-        member.since.after(self.stretched(most.minus(credit)))
+    /// A verdict on a node that is suspect comes no later.
+    fn hasten(&mut self, node: NodeId, at: Instant) {
+        if let Some(member) = self.members.get_mut(node) {
+            member.at = member.at.min(at);
+            self.next_verdict = self.next_verdict.min(at);
+        }
     }
 
-    /// There is a verdict to come, perhaps before all others.
-    fn hasten(&mut self, member: &Member) {
-        let at = self.verdict_at(member);
-        self.next_verdict = self.next_verdict.min(at);
+    /// Begins all suspicions anew.
+    pub(super) fn excuse(&mut self) {
+        self.members.excuse(self.now.after(self.stretched(self.config.suspicion_most)));
     }
 
     /// Convicts whoever was suspect for too long.
@@ -152,13 +145,13 @@ impl Gossip {
         }
         // Of many the others are due in the next tick, at once.
         for _ in 0..Self::MOST_CHANGES {
-            let overdue = self.members.suspects().find(|(_, m)| self.verdict_at(m) <= self.now);
+            let overdue = self.members.suspects().find(|(_, member)| member.at <= self.now);
             let Some((node, member)) = overdue else { break };
             let record = Record { state: State::Down, ..member.record };
             // It is known, so there is room for it.
-            let _ = self.note(Update { node, record, by: self.config.me }, Doubters::NONE, out);
+            let _ = self.note(Update { node, record }, Span::ZERO, out);
         }
-        let verdicts = self.members.suspects().map(|(_, m)| self.verdict_at(m));
+        let verdicts = self.members.suspects().map(|(_, member)| member.at);
         self.next_verdict = verdicts.min().unwrap_or(Self::NEVER);
     }
 }

@@ -11,7 +11,7 @@ impl Gossip {
     pub(super) fn join(&mut self, seeds: &[Address]) {
         if self.presence == Presence::Left {
             self.incarnation = self.incarnation.next();
-            self.members.excuse(self.now);
+            self.excuse();
         }
         self.presence = Presence::Here;
         self.seeds.clear();
@@ -87,7 +87,7 @@ impl Gossip {
                 next = updates.last().map_or(NodeId::ZERO, |last| last.node);
                 break;
             }
-            let _ = updates.push(Update { node, record: *record, by: node });
+            let _ = updates.push(Update { node, record: *record });
         }
         let kind = Kind::Page { next };
         let message = Message { sender: self.config.me, incarnation: self.incarnation, kind };

@@ -69,7 +69,7 @@ impl Gossip {
         if known.is_some_and(|known| !known.may_follow(said.incarnation)) {
             self.members.remove(sender);
         }
-        match self.learn(Update { node: sender, record: said, by: sender }, out) {
+        match self.learn(Update { node: sender, record: said }, out) {
             Err(Ignored::Implausible) => return Err(Ignored::Implausible),
             Err(why) => out.event(Event::Unheeded { from: sender, why }),
             Ok(()) => {}
@@ -79,8 +79,8 @@ impl Gossip {
 
     /// What a node must hear that takes itself for what it is not.
     fn retort(&self, node: NodeId, said: Record) -> Option<Update> {
-        let member = self.members.get(node).filter(|member| member.record != said)?;
-        Some(Update { node, record: member.record, by: member.by })
+        let record = self.members.get(node)?.record;
+        (record != said).then_some(Update { node, record })
     }
 
     /// What is to be said to the sender of a message, if anything.

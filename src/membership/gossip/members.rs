@@ -2,44 +2,15 @@
 
 use super::record::{Record, State};
 use crate::bounded::Map;
-use crate::codec::digest;
 use crate::id::NodeId;
 use crate::limits::MOST;
 use crate::time::Instant;
 
-/// Those who suspect a node, as a set of their digests: two that look alike count as one, which only
-/// makes a suspicion last longer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Doubters(u32);
-
-impl Doubters {
-    pub(super) const NONE: Self = Self(0);
-    /// As many as can make a difference.
-    pub(super) const ENOUGH: Self = Self(u32::MAX);
-
-    pub(super) fn only(node: NodeId) -> Self {
-        let bit = digest(&node.number().to_le_bytes()) % 32;
-        Self(u32::try_from(bit).ok().and_then(|bit| 1_u32.checked_shl(bit)).unwrap_or(1))
-    }
-
-    pub(super) const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// How many there are beside the first.
-    pub(super) const fn confirmations(self) -> u32 {
-        self.0.count_ones().saturating_sub(1)
-    }
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Member {
     pub(super) record: Record,
-    /// Since when the record says so.
-    pub(super) since: Instant,
-    pub(super) doubters: Doubters,
-    /// Whoever told the news that the record holds.
-    pub(super) by: NodeId,
+    /// If it is suspect, when that becomes a verdict; since when it is gone, if it is.
+    pub(super) at: Instant,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -80,10 +51,10 @@ impl Members {
         self.iter().filter(|(_, member)| member.record.state == State::Suspect)
     }
 
-    /// Begins all suspicions anew.
-    pub(super) fn excuse(&mut self, now: Instant) {
+    /// Puts off all verdicts.
+    pub(super) fn excuse(&mut self, at: Instant) {
         let members = self.map.iter_mut().map(|(_, member)| member);
-        members.filter(|m| m.record.state == State::Suspect).for_each(|m| m.since = now);
+        members.filter(|m| m.record.state == State::Suspect).for_each(|m| m.at = at);
     }
 
     /// Those that are there after this one, in the order of their numbers.
@@ -133,6 +104,6 @@ impl Members {
     /// The node that departed first.
     pub(super) fn longest_departed(&self) -> Option<NodeId> {
         let departed = self.iter().filter(|(_, member)| member.record.state.is_departed());
-        departed.min_by_key(|(_, member)| member.since).map(|(node, _)| node)
+        departed.min_by_key(|(_, member)| member.at).map(|(node, _)| node)
     }
 }

@@ -196,7 +196,7 @@ impl Gossip {
         self.worsen();
         self.probe = None;
         self.next_probe = self.next_probe.max(self.now.after(self.config.probe_timeout));
-        self.members.excuse(self.now);
+        self.excuse();
     }
 
     fn tick<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {

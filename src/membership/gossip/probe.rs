@@ -68,8 +68,8 @@ impl Gossip {
         out: &mut X,
     ) {
         let Some(member) = self.members.get(node) else { return };
-        let (record, by) = (member.record, member.by);
-        let doubt = (record.state != State::Alive).then_some(Update { node, record, by });
+        let record = member.record;
+        let doubt = (record.state != State::Alive).then_some(Update { node, record });
         self.send(record.address, Kind::Ping { probe, origin: self.config.me }, doubt, out);
     }
 
@@ -97,7 +97,7 @@ impl Gossip {
                 }
                 let doubt = Record { state: State::Suspect, ..record };
                 // It is known, and this is what can follow.
-                let _ = self.learn(Update { node: target, record: doubt, by: self.config.me }, out);
+                let _ = self.learn(Update { node: target, record: doubt }, out);
                 self.ping(target, 0, out);
                 None
             }

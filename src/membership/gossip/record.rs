@@ -104,8 +104,6 @@ pub struct Update {
     pub node: NodeId,
     /// What is said of it.
     pub record: Record,
-    /// Who found that out: whoever suspected it, or the node itself.
-    pub by: NodeId,
 }
 
 impl Codec for Address {
@@ -137,15 +135,14 @@ impl Codec for Update {
         self.node.encode(sink)?;
         self.record.incarnation.encode(sink)?;
         self.record.state.encode(sink)?;
-        self.record.address.encode(sink)?;
-        self.by.encode(sink)
+        self.record.address.encode(sink)
     }
     fn decode(bytes: &mut &[u8]) -> Result<Self, Malformed> {
         let node = Codec::decode(bytes)?;
         let incarnation = Codec::decode(bytes)?;
         let (state, address) = (Codec::decode(bytes)?, Codec::decode(bytes)?);
         let record = Record { incarnation, state, address };
-        Ok(Self { node, record, by: Codec::decode(bytes)? })
+        Ok(Self { node, record })
     }
 }
 

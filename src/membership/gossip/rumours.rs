@@ -91,10 +91,10 @@ impl Gossip {
             if updates.len() >= room {
                 return false;
             }
-            let known = members.get(node).map(|member| (member.record, member.by));
-            let known = if node == me { Some((mine, me)) } else { known };
-            if let Some((record, by)) = known.filter(|_| except != Some(node)) {
-                let _ = updates.push(Update { node, record, by });
+            let known = members.get(node).map(|member| member.record);
+            let known = if node == me { Some(mine) } else { known };
+            if let Some(record) = known.filter(|_| except != Some(node)) {
+                let _ = updates.push(Update { node, record });
             }
             true
         });
