@@ -13,7 +13,6 @@ use quorate::time::Span;
 pub(crate) enum Given {
     Join(Vec<Address>),
     Leave,
-    Renew(Incarnation),
     Message(Address, Message, Vec<Update>),
     Tick,
 }
@@ -94,7 +93,6 @@ impl Lawful for Gossip {
         match choices.below(32) {
             0 | 1 => Given::Join((0..choices.below(4)).map(|_| address(choices)).collect()),
             2 => Given::Leave,
-            3 => Given::Renew(Incarnation::new(choices.near(self.me().incarnation.number()))),
             _ => {
                 let about = update(self.me().incarnation, choices);
                 let updates =
@@ -111,7 +109,6 @@ impl Lawful for Gossip {
         match given {
             Given::Join(seeds) => Input::Join { seeds },
             Given::Leave => Input::Leave,
-            Given::Renew(incarnation) => Input::Renew { incarnation: *incarnation },
             Given::Message(from, message, updates) => {
                 Input::Message { from: *from, message: *message, updates }
             }

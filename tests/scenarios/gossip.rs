@@ -534,7 +534,7 @@ fn what_was_told_of_a_stranger_in_an_impossible_incarnation_is_forgotten_when_it
 #[test]
 fn who_is_doubted_in_the_highest_incarnation_asks_for_another_name_once() {
     let mut one = One::new(lan(1, u64::MAX));
-    let needs = Output::NeedsIncarnation { above: Incarnation::MAX };
+    let needs = Output::Outlived { by: Incarnation::MAX };
     let said = one.news(2, &[update(1, u64::MAX, State::Down)]);
     assert!(said.told().contains(&&needs));
     let said = one.news(2, &[update(1, u64::MAX, State::Down)]);
@@ -650,18 +650,12 @@ fn two_nodes_of_one_name_are_told_of_and_change_nothing() {
     let mut second = One::new(Config { address: address(22), ..lan(2, 3) });
     second.news(1, &[]);
     let heard = second.news(1, &said.of(2));
-    assert_eq!(heard.told(), [&Output::NeedsIncarnation { above: inc(3) }]);
+    assert_eq!(heard.told(), [&Output::Outlived { by: inc(3) }]);
     assert_eq!(second.news(1, &said.of(2)).told(), [] as [&Output; 0]);
     assert_eq!(second.record(2), Some((3, State::Alive)));
-    second.step(Input::Renew { incarnation: inc(4) });
-    assert_eq!(
-        second.record(2),
-        Some((4, State::Alive)),
-        "its host has decided that it is the one"
-    );
     // A message of one's own name from elsewhere says it too.
     let said = second.hear(2, 9, Kind::News, &[]);
-    assert_eq!(said.told(), [&Output::NeedsIncarnation { above: inc(9) }]);
+    assert_eq!(said.told(), [&Output::Outlived { by: inc(9) }]);
 }
 
 /// The number of the ping that this said, and to whom.
@@ -1029,7 +1023,6 @@ fn what_a_host_may_not_ask_is_refused_and_changes_nothing() {
     };
     let full = Refused::Full(quorate::limits::Limit::Seeds);
     assert_eq!(refused(Input::Join { seeds: &seeds }), Err(full));
-    assert_eq!(refused(Input::Renew { incarnation: inc(1) }), Err(Refused::Meaningless));
     one.step(Input::Leave);
     let before = one.gossip.clone();
     let answer = one.gossip.step(Now::mono(5), Input::Leave, &mut Said::default());

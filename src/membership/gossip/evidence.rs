@@ -106,23 +106,19 @@ impl Gossip {
         }
         let is_elsewhere = said.address != self.config.address;
         if said.incarnation == Incarnation::MAX || (said.state == State::Alive && is_elsewhere) {
-            let above = said.incarnation;
-            if self.needs_told.replace(above) != Some(above) {
-                out.push(Output::NeedsIncarnation { above });
+            let by = said.incarnation;
+            if core::mem::replace(&mut self.outlived_by, by) != by {
+                out.push(Output::Outlived { by });
             }
             return Ok(());
         }
         if said.state != State::Alive {
             self.worsen();
         }
-        self.renew(said.incarnation.next());
-        Ok(())
-    }
-
-    pub(super) fn renew(&mut self, incarnation: Incarnation) {
-        self.incarnation = incarnation;
+        self.incarnation = said.incarnation.next();
         self.rumours.spread(self.config.me);
         self.is_urgent = true;
+        Ok(())
     }
 
     /// A verdict on a node that is suspect comes no later.

@@ -81,11 +81,6 @@ pub enum Input<'a> {
     },
     /// Say farewell, and take part no longer.
     Leave,
-    /// The answer to [`Output::NeedsIncarnation`]; refused unless it is higher than the present one.
-    Renew {
-        /// From now on this node's.
-        incarnation: Incarnation,
-    },
     /// A message came.
     Message {
         /// The sender's address.
@@ -133,12 +128,12 @@ pub enum Output {
         /// What is known of it.
         record: Record,
     },
-    /// This node cannot speak for itself: another goes by its name, or it was declared down in the
-    /// highest incarnation there is. Renew it with a higher incarnation if it was the same node in a
-    /// former life; give it another name if not, or if there is none higher.
-    NeedsIncarnation {
+    /// This node cannot speak for itself: another goes by its name, or it was declared down in the highest
+    /// incarnation there is. Restart it with a later one if it was the same node in a former life; give it
+    /// another name if not, or if there is none later.
+    Outlived {
         /// The incarnation to pass.
-        above: Incarnation,
+        by: Incarnation,
     },
 }
 

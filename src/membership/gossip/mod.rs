@@ -1,33 +1,40 @@
 //! Gossip: who is there, in a cluster of up to [`Limits::nodes`](crate::limits::Limits::nodes) nodes.
 //!
-//! SWIM (Das, Gupta, Motivala, DSN 2002) with the local health and the confirmations of Lifeguard
-//! (Dadgar, Phillips, Currey, arXiv 1707.00788). It is for *discovery*: what it tells is a hint, and it
+//! SWIM (Das, Gupta, Motivala, DSN 2002) with the local health of Lifeguard (Dadgar, Phillips, Currey,
+//! arXiv 1707.00788). It is for *discovery*: what it tells is a hint, and it
 //! never edits a configuration. It trusts whoever it hears: hosts authenticate frames.
 //!
 //! **State** of each other node a [`Record`]: the incarnation, what is said of it, the address; what
 //! is still to be passed on; the probe under way; who this node is, and how healthy it takes itself to be.
 //!
-//! **Inputs** [`Input`]: to join, to leave, a new incarnation, a message, a tick.
-//!
-//! **Outputs** [`Output`]: messages, and what became true of a node, once.
+//! **Inputs** [`Input`]: to join, to leave, a message, a tick. **Outputs** [`Output`]: messages, and what
+//! became true of a node, once.
 //!
 //! **Rules**
-//! 1. A record gives way to a later one in a total order, and to no other ([`Record::merge`]).
+//! 1. A record gives way to a later one in a total order, and to no other ([`Record::merge`]); only what
+//!    lies further ahead of a node's own word than any incarnation [may
+//!    follow](Incarnation::may_follow) gives way to that word (memberlist#358).
 //! 2. Nobody is convicted by hearsay: a verdict makes a node that is held for alive suspect, and short
 //!    of time. Each node convicts by its own timer.
-//! 3. Whoever hears itself doubted raises its incarnation above the doubt, and says so.
-//! 4. Whoever is told something that it knows better tells its sender, once in an interval.
-//! 5. Every other node is probed once in each round, in an order that is shuffled for each round.
+//! 3. Whoever is doubted is told with a ping, raises its incarnation above the doubt, and answers so. No
+//!    other word of doubt is sent to it, and its answer is not disputed (foca#25).
+//! 4. Whoever asks while it takes itself for what it is not is told so in the answer.
+//! 5. Every other node is probed once in each round, in an order that is drawn for each round.
 //! 6. Nodes that are down, and the seeds, are asked for ever, one in an interval: islands meet again.
 //! 7. A node that slept convicts nobody: its probe is void, and suspicions begin anew.
-//! 8. Nothing is unlearned but by eviction: of those departed the oldest, never of those present.
+//! 8. Nothing is unlearned but for one that comes: of those departed the oldest, never one that is
+//!    there.
 //!
 //! **Where it departs from SWIM** A probe is tried a second time before others are asked: on a network
 //! that loses one packet in twenty, that costs a tenth of what asking three others does. And doubt,
 //! its refutation and farewells do not only ride on probes: whoever hears of one first tells two others
 //! at once, those at twice its own place in the list of nodes and one beyond, which makes a de Bruijn
 //! graph of them: two messages a node, as many steps as the logarithm of their number, and two ways to
-//! each.
+//! each. Two drawn by lot are slower by a third, and convicted somebody who was there in 19 of 401 runs,
+//! where the graph did in none.
+//!
+//! **Where it departs from Lifeguard** No confirmation shortens a suspicion: before a second node has
+//! doubted somebody for itself, and that is known, the first has passed its verdict.
 
 mod config;
 mod evidence;
@@ -95,7 +102,8 @@ pub struct Gossip {
     is_urgent: bool,
     // How many more times in this interval urgent news is sent at once.
     urgent: u8,
-    needs_told: Option<Incarnation>,
+    // The last incarnation in which this node could not speak for itself.
+    outlived_by: Incarnation,
     alarm: Option<Instant>,
 }
 
@@ -140,7 +148,7 @@ impl Gossip {
             has_sought: false,
             is_urgent: false,
             urgent: Self::MOST_URGENT,
-            needs_told: None,
+            outlived_by: Incarnation::ZERO,
             alarm: None,
         }
     }
@@ -246,9 +254,6 @@ impl Machine for Gossip {
                 return Err(Limit::Seeds.into());
             }
             Input::Leave if self.presence != Presence::Here => return Err(Refused::Meaningless),
-            Input::Renew { incarnation } if incarnation <= self.incarnation => {
-                return Err(Refused::Meaningless);
-            }
             _ => {}
         }
         self.now = self.now.max(now.mono);
@@ -256,7 +261,6 @@ impl Machine for Gossip {
         match input {
             Input::Join { seeds } => self.join(seeds),
             Input::Leave => self.leave(out),
-            Input::Renew { incarnation } => self.renew(incarnation),
             Input::Message { from, message, updates } => {
                 if let Err(why) = self.hear(from, message, updates, out) {
                     out.event(Event::Unheeded { from: message.sender, why });
