@@ -28,6 +28,6 @@ fn machines_stay_as_small_as_we_say() {
     row("client::Client<lease::Command>", size_of::<Client>(), 512, 512);
     row("membership::Detector", size_of::<membership::Detector>(), 288, 1_280);
     row("gossip::Message", size_of::<gossip::Message>(), 32, 32);
-    row("gossip::Gossip", size_of::<gossip::Gossip>(), 512, 4_608);
+    row("gossip::Gossip", size_of::<gossip::Gossip>(), 512, 3_072);
     row("hlc::Clock", size_of::<hlc::Clock>(), 64, 64);
 }

@@ -786,7 +786,8 @@ fn one_that_was_cut_off_does_not_take_the_others_with_it() {
         assert!(world.run_until(120 * SECOND, World::all_agree).is_some());
         world.run(60 * SECOND);
         let mut downs = world.told_down();
-        downs.retain(|(at, by, _)| *at > healed && *by != 7);
+        // The one itself was cut off in truth, and may be convicted for it a moment later.
+        downs.retain(|(at, by, of)| *at > healed && *by != 7 && *of != 7);
         assert_eq!(downs, [], "seed {seed}");
     }
 }
