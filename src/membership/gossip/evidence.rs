@@ -18,7 +18,7 @@ impl Gossip {
         if node == self.config.me {
             return self.hear_of_me(record, out);
         }
-        let Some(member) = self.members.get_mut(node) else {
+        let Some(known) = self.members.get(node).map(|member| member.record) else {
             // One that is gone is no news, or what everybody forgets at another time would go round
             // for ever.
             let is_news = node != NodeId::ZERO && !record.state.is_departed();
@@ -28,7 +28,6 @@ impl Gossip {
                 Err(Ignored::Stranger)
             };
         };
-        let known = member.record;
         if !record.incarnation.may_follow(known.incarnation) {
             return Err(Ignored::Implausible);
         }
@@ -48,8 +47,7 @@ impl Gossip {
                 self.ping(node, 0, out);
             }
         } else if is_verdict && record.incarnation == known.incarnation {
-            let at = self.now.after(self.stretched(span));
-            self.hasten(node, at);
+            self.hasten(node, self.now.after(self.stretched(span)));
         }
         Ok(())
     }

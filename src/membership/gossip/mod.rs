@@ -1,8 +1,8 @@
 //! Gossip: who is there, in a cluster of up to [`Limits::nodes`](crate::limits::Limits::nodes) nodes.
 //!
 //! SWIM (Das, Gupta, Motivala, DSN 2002) with the local health of Lifeguard (Dadgar, Phillips, Currey,
-//! arXiv 1707.00788). It is for *discovery*: what it tells is a hint, and it
-//! never edits a configuration. It trusts whoever it hears: hosts authenticate frames.
+//! arXiv 1707.00788). It is for *discovery*: what it tells is a hint, and it never edits a configuration.
+//! It trusts whoever it hears: hosts authenticate frames.
 //!
 //! **State** of each other node a [`Record`]: the incarnation, what is said of it, the address; what
 //! is still to be passed on; the probe under way; who this node is, and how healthy it takes itself to be.
