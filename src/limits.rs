@@ -11,14 +11,6 @@ use crate::machine::Refused;
 pub struct Limits {
     /// Members of a group.
     pub members: usize,
-    /// Other nodes that a node's failure detector watches, for all of its groups.
-    pub peers: usize,
-    /// Other nodes that a node's gossip knows, those that are down or have left included.
-    pub nodes: usize,
-    /// Addresses at which a node's gossip looks for others.
-    pub seeds: usize,
-    /// Records of nodes that travel beside one message of gossip.
-    pub updates: usize,
     /// Stretches of entries of one term that the log remembers. A group can go through one leader
     /// fewer than this without committing anything; after that a member that holds an entry of
     /// each can lead no more, and if it holds what nobody else does, nobody can. Each leader in
@@ -54,10 +46,6 @@ pub struct Limits {
 /// The table for servers.
 pub const SERVER: Limits = Limits {
     members: 32,
-    peers: 32,
-    nodes: 1_024,
-    seeds: 8,
-    updates: 12,
     runs: 1_024,
     configurations: 64,
     entries: 65_536,
@@ -76,10 +64,6 @@ pub const SERVER: Limits = Limits {
 /// The table for boards.
 pub const BOARD: Limits = Limits {
     members: 7,
-    peers: 7,
-    nodes: 32,
-    seeds: 4,
-    updates: 4,
     runs: 16,
     configurations: 4,
     entries: 64,
@@ -102,6 +86,30 @@ pub const MOST: Limits = SERVER;
 #[cfg(not(feature = "alloc"))]
 pub const MOST: Limits = BOARD;
 
+/// How many other nodes a node's failure detector watches at most, for all of its groups.
+#[cfg(feature = "alloc")]
+pub const PEERS: usize = 32;
+/// How many other nodes a node's failure detector watches at most, for all of its groups.
+#[cfg(not(feature = "alloc"))]
+pub const PEERS: usize = 7;
+
+/// How many other nodes a node's gossip knows at most, those that are down or have left included.
+#[cfg(feature = "alloc")]
+pub const NODES: usize = 1_024;
+/// How many other nodes a node's gossip knows at most, those that are down or have left included.
+#[cfg(not(feature = "alloc"))]
+pub const NODES: usize = 32;
+
+/// How many records of nodes travel beside one message of gossip at most.
+#[cfg(feature = "alloc")]
+pub const UPDATES: usize = 12;
+/// How many records of nodes travel beside one message of gossip at most.
+#[cfg(not(feature = "alloc"))]
+pub const UPDATES: usize = 4;
+
+/// At how many addresses a node's gossip looks for others at most.
+pub const SEEDS: usize = 4;
+
 impl Limits {
     /// These limits, none above the backend's and none below what the protocols need to move.
     #[must_use]
@@ -120,10 +128,6 @@ impl Limits {
         }
         Self {
             members: clamp(self.members, 1, MOST.members),
-            peers: clamp(self.peers, 1, MOST.peers),
-            nodes: clamp(self.nodes, 1, MOST.nodes),
-            seeds: clamp(self.seeds, 1, MOST.seeds),
-            updates: clamp(self.updates, 1, MOST.updates),
             runs: clamp(self.runs, 2, MOST.runs),
             configurations: clamp(self.configurations, 2, MOST.configurations),
             entries: clamp(self.entries, 4, MOST.entries),
@@ -163,9 +167,9 @@ pub enum Limit {
     UncommittedBytes,
     /// A client has one request under way, and no more than one.
     Requests,
-    /// [`Limits::peers`]: more nodes than a failure detector watches.
+    /// [`PEERS`]: more nodes than a failure detector watches.
     Peers,
-    /// [`Limits::seeds`]: name fewer addresses.
+    /// [`SEEDS`]: name fewer addresses.
     Seeds,
 }
 

@@ -2,7 +2,6 @@
 
 use crate::driver::{Choices, Lawful};
 use quorate::id::{Incarnation, NodeId};
-use quorate::limits::{Limits, MOST};
 use quorate::membership::gossip::{
     Address, Config, Gossip, Input, Kind, Message, Output, Record, State, Update,
 };
@@ -75,12 +74,8 @@ impl Lawful for Gossip {
             heal_interval: span(choices),
             relays: choices.near(3) as usize,
             multiplier: choices.near(3) as u8,
-            limits: Limits {
-                nodes: 1 + choices.below(6) as usize,
-                updates: choices.below(4) as usize,
-                seeds: 2,
-                ..MOST
-            },
+            nodes: 1 + choices.below(6) as usize,
+            updates: choices.below(4) as usize,
             ..Config::lan(NodeId::new(1), Address::new(bytes), incarnation)
         })
     }
@@ -91,7 +86,7 @@ impl Lawful for Gossip {
 
     fn invent(&self, told: &[Output], choices: &mut Choices<'_>) -> Given {
         match choices.below(32) {
-            0 | 1 => Given::Join((0..choices.below(4)).map(|_| address(choices)).collect()),
+            0 | 1 => Given::Join((0..choices.below(7)).map(|_| address(choices)).collect()),
             2 => Given::Leave,
             _ => {
                 let about = update(self.me().incarnation, choices);

@@ -3,7 +3,7 @@
 
 use quorate::event::{Event, Ignored};
 use quorate::id::{Incarnation, NodeId};
-use quorate::limits::{Limit, Limits, MOST};
+use quorate::limits::{Limit, PEERS};
 use quorate::membership::Detector;
 use quorate::membership::detector::{Config, ConfigError, Input, Message, Output, Verdict};
 use quorate::rng::Rng;
@@ -831,9 +831,9 @@ fn a_node_that_is_known_in_a_later_life_is_told() {
 
 #[test]
 fn more_peers_than_the_limit_are_refused_and_nothing_happens() {
-    let config = Config { limits: Limits { peers: 3, ..MOST }, ..Config::lan(id(0), life(1)) };
+    let config = Config { peers: 3, ..Config::lan(id(0), life(1)) };
     let full = Refused::Full(Limit::Peers);
-    for (config, most) in [(Config::lan(id(0), life(1)), MOST.peers), (config, 3)] {
+    for (config, most) in [(Config::lan(id(0), life(1)), PEERS), (config, 3)] {
         let mut a = Alone::with(config);
         let all: Vec<_> = (0..=most + 1).map(id).collect();
         a.at(0, Input::Peers(&all[..2]));

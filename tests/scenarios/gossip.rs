@@ -4,7 +4,7 @@ use quorate::bounded::{BACKEND, List};
 use quorate::codec::{Codec, Malformed};
 use quorate::event::{Event, Ignored};
 use quorate::id::{Incarnation, NodeId};
-use quorate::limits::{Limits, MOST};
+use quorate::limits::UPDATES;
 use quorate::membership::gossip::{
     Address, Config, Gossip, Input, Kind, Message, Output, Record, State, Update, Updates,
 };
@@ -807,7 +807,7 @@ fn what_is_decoded_is_bounded_by_what_is_there_and_not_by_what_is_declared() {
     boastful[0] = 255;
     assert_eq!(Updates::decode(&mut &*boastful), Err(Malformed));
     // More than a message holds is malformed, even if it is all there.
-    let too_many = MOST.updates as u8 + 1;
+    let too_many = UPDATES as u8 + 1;
     let mut full = vec![too_many];
     (0..too_many).for_each(|_| full.extend_from_slice(&bytes[1..42]));
     assert_eq!(Updates::decode(&mut &*full), Err(Malformed));
@@ -892,8 +892,7 @@ fn ticks_may_come_late_early_and_many_times() {
 
 #[test]
 fn a_full_table_takes_in_nobody_and_forgets_only_those_who_are_gone() {
-    let limits = Limits { nodes: 3, ..MOST };
-    let mut one = One::new(Config { limits, ..lan(1, 1) });
+    let mut one = One::new(Config { nodes: 3, ..lan(1, 1) });
     (2..=4).for_each(|node| drop(one.news(node, &[])));
     let said = one.hear(5, 1, ping(1), &[]);
     let no_room = Event::Unheeded { from: id(5), why: Ignored::NoRoom };
@@ -920,7 +919,7 @@ fn news_is_told_a_bounded_number_of_times() {
     for _ in 0..100 {
         let said = one.hear(2, 1, ping(1), &[]);
         count += said.of(9).len();
-        assert!(said.sends().all(|(_, _, updates)| updates.len() <= MOST.updates));
+        assert!(said.sends().all(|(_, _, updates)| updates.len() <= UPDATES));
     }
     // Nine nodes: the logarithm is four, and each is told three times that.
     assert!((6..=12).contains(&count), "{count}");

@@ -1,7 +1,7 @@
 //! How a detector is set up, and what can be wrong with that.
 
 use crate::id::{Incarnation, NodeId};
-use crate::limits::{Limits, MOST};
+use crate::limits::PEERS;
 use crate::time::Span;
 use core::fmt;
 
@@ -17,8 +17,8 @@ pub struct Config {
     pub timeout: Span,
     /// What a peer's timeout grows to if it answers slowly, while this detector is in good health.
     pub longest: Span,
-    /// Bounds, lowered to the backend's where they are higher.
-    pub limits: Limits,
+    /// How many others it watches; more than [`PEERS`] change nothing.
+    pub peers: usize,
 }
 
 impl Config {
@@ -26,14 +26,14 @@ impl Config {
     #[must_use]
     pub const fn lan(me: NodeId, incarnation: Incarnation) -> Self {
         let (timeout, longest) = (Span::millis(150), Span::millis(1_200));
-        Self { me, incarnation, timeout, longest, limits: MOST }
+        Self { me, incarnation, timeout, longest, peers: PEERS }
     }
 
     /// Nodes that are far apart: 1 s, and 8 s for the slowest.
     #[must_use]
     pub const fn wan(me: NodeId, incarnation: Incarnation) -> Self {
         let (timeout, longest) = (Span::secs(1), Span::secs(8));
-        Self { me, incarnation, timeout, longest, limits: MOST }
+        Self { me, incarnation, timeout, longest, peers: PEERS }
     }
 
     /// Whether a detector can go by it.

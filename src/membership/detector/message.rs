@@ -61,7 +61,7 @@ pub enum Input<'a> {
     /// From now on watch these nodes, in place of all others. Those that were watched before are thought of
     /// as before; new ones have a timeout to be heard in. Repetitions and this node itself do not count.
     /// Refused as [`Full`](crate::Refused::Full) if there are more than
-    /// [`Limits::peers`](crate::limits::Limits::peers).
+    /// [`Config::peers`](super::Config::peers).
     Peers(&'a [NodeId]),
 }
 

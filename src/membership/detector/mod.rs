@@ -56,7 +56,7 @@ pub use message::{Input, Message, Output, Verdict};
 use crate::bounded::List;
 use crate::event::{Event, Ignored};
 use crate::id::{Incarnation, NodeId};
-use crate::limits::{Limit, MOST};
+use crate::limits::{Limit, PEERS};
 use crate::machine::{Machine, Outbox, Refused, check_outbox};
 use crate::time::{Instant, Now, Span};
 use peer::Peer;
@@ -67,7 +67,7 @@ pub struct Detector {
     config: Config,
     now: Instant,
     /// Those it watches, by name.
-    peers: List<Peer, { MOST.peers }>,
+    peers: List<Peer, PEERS>,
     /// The number of the last ping.
     pings: u64,
     health: Health,
@@ -96,7 +96,7 @@ impl Detector {
     const HEALS_AFTER: u64 = 8;
     const LATE_AFTER: u64 = 4;
     /// A pong, a ping and a verdict for each peer, health, and that it is outlived.
-    const MOST_OUTPUTS: usize = MOST.peers.saturating_mul(2).saturating_add(3);
+    const MOST_OUTPUTS: usize = PEERS.saturating_mul(2).saturating_add(3);
 
     /// A detector that watches nobody yet.
     ///
@@ -104,9 +104,8 @@ impl Detector {
     /// [`ConfigError`] says what is wrong with the configuration.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
-        let limits = config.limits.within();
         Ok(Self {
-            config: Config { limits, ..config },
+            config,
             now: Instant::ORIGIN,
             peers: List::new(),
             pings: 0,
@@ -306,14 +305,14 @@ impl Detector {
     }
 
     /// Those that are named, once each and in order, without this node.
-    fn chosen(&self, nodes: &[NodeId]) -> Result<List<NodeId, { MOST.peers }>, Refused> {
+    fn chosen(&self, nodes: &[NodeId]) -> Result<List<NodeId, PEERS>, Refused> {
         let mut chosen = List::new();
         for node in nodes.iter().copied().filter(|node| *node != self.config.me) {
             if let Err(at) = chosen.binary_search(&node) {
                 chosen.insert(at, node).map_err(|_| Limit::Peers)?;
             }
         }
-        if chosen.len() > self.config.limits.peers { Err(Limit::Peers.into()) } else { Ok(chosen) }
+        if chosen.len() > self.config.peers { Err(Limit::Peers.into()) } else { Ok(chosen) }
     }
 
     /// Watches these.

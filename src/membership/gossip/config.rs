@@ -2,7 +2,7 @@
 
 use super::record::Address;
 use crate::id::{Incarnation, NodeId};
-use crate::limits::{Limits, MOST};
+use crate::limits::{NODES, UPDATES};
 use crate::time::Span;
 
 /// How a node is set up. Nodes of one cluster may differ in all of it.
@@ -34,8 +34,10 @@ pub struct Config {
     pub heal_interval: Span,
     /// How often news is sent: so many times the logarithm of the number of nodes.
     pub multiplier: u8,
-    /// Bounds, lowered to the backend's where they are higher.
-    pub limits: Limits,
+    /// How many others it knows; more than [`NODES`] change nothing.
+    pub nodes: usize,
+    /// How many records travel beside one of its messages; more than [`UPDATES`] change nothing.
+    pub updates: usize,
 }
 
 impl Config {
@@ -55,7 +57,8 @@ impl Config {
             suspicion_most: Span::millis(1_500),
             heal_interval: Span::secs(10),
             multiplier: 3,
-            limits: MOST,
+            nodes: NODES,
+            updates: UPDATES,
         }
     }
 

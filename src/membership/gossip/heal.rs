@@ -83,7 +83,7 @@ impl Gossip {
         let mut updates = Updates::new();
         let mut next = NodeId::ZERO;
         for (node, record) in self.members.present_after(after).filter(|(node, _)| *node != to) {
-            if updates.len() >= self.config.limits.updates {
+            if updates.len() >= self.config.updates {
                 next = updates.last().map_or(NodeId::ZERO, |last| last.node);
                 break;
             }

@@ -3,7 +3,7 @@
 use super::{Address, Gossip, Kind, Message, Output, Presence, Record, State, Update};
 use crate::event::{Event, Ignored};
 use crate::id::NodeId;
-use crate::limits::MOST;
+use crate::limits::UPDATES;
 use crate::machine::Outbox;
 
 impl Gossip {
@@ -45,7 +45,7 @@ impl Gossip {
         if self.presence != Presence::Here {
             return Err(Ignored::Stopped);
         }
-        if updates.len() > MOST.updates {
+        if updates.len() > UPDATES {
             return Err(Ignored::Malformed);
         }
         if sender == self.config.me {

@@ -3,7 +3,7 @@
 use super::record::{Record, State};
 use crate::bounded::Map;
 use crate::id::NodeId;
-use crate::limits::MOST;
+use crate::limits::NODES;
 use crate::time::Instant;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Member {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Members {
-    map: Map<NodeId, Member, { MOST.nodes }>,
+    map: Map<NodeId, Member, NODES>,
     departed: usize,
     room: usize,
 }

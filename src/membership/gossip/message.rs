@@ -4,10 +4,10 @@ use super::record::{Address, Record, Update};
 use crate::bounded::List;
 use crate::codec::{Codec, Malformed, NoRoom, Sink};
 use crate::id::{Incarnation, NodeId};
-use crate::limits::MOST;
+use crate::limits::UPDATES;
 
-/// The updates beside a message, at most [`Limits::updates`](crate::limits::Limits::updates).
-pub type Updates = List<Update, { MOST.updates }>;
+/// The updates beside a message, at most [`UPDATES`].
+pub type Updates = List<Update, UPDATES>;
 
 /// A message, with who says it: that alone is news of the sender.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -76,7 +76,7 @@ pub enum Kind {
 pub enum Input<'a> {
     /// Take part, and look for others at these addresses. Again, and it looks for them anew.
     Join {
-        /// At most [`Limits::seeds`](crate::limits::Limits::seeds); none for the first node.
+        /// At most [`SEEDS`](crate::limits::SEEDS); none for the first node.
         seeds: &'a [Address],
     },
     /// Say farewell, and take part no longer.

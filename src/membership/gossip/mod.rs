@@ -1,4 +1,4 @@
-//! Gossip: who is there, in a cluster of up to [`Limits::nodes`](crate::limits::Limits::nodes) nodes.
+//! Gossip: who is there, in a cluster of up to [`NODES`] nodes.
 //!
 //! SWIM (Das, Gupta, Motivala, DSN 2002) with the local health of Lifeguard (Dadgar, Phillips, Currey,
 //! arXiv 1707.00788). It is for *discovery*: what it tells is a hint, and it never edits a configuration.
@@ -53,7 +53,7 @@ pub use record::{Address, Conflict, Record, State, Update};
 use crate::bounded::List;
 use crate::event::Event;
 use crate::id::{Incarnation, NodeId};
-use crate::limits::{Limit, MOST};
+use crate::limits::{Limit, NODES, SEEDS, UPDATES};
 use crate::machine::{Machine, Outbox, Refused, check_outbox};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span};
@@ -92,7 +92,7 @@ pub struct Gossip {
     next_heal: Instant,
     // Where healing goes on: among those down, and among the seeds.
     healed: NodeId,
-    seeds: List<Address, { MOST.seeds }>,
+    seeds: List<Address, SEEDS>,
     seed: usize,
     // Where the list of nodes goes on that a seed is telling; none if it was told.
     joining: Option<NodeId>,
@@ -110,7 +110,7 @@ pub struct Gossip {
 impl Gossip {
     /// Whatever would come at the end of time does not come.
     const NEVER: Instant = Instant::from_micros(u64::MAX);
-    const MOST_CHANGES: usize = MOST.updates.saturating_add(1);
+    const MOST_CHANGES: usize = UPDATES.saturating_add(1);
     const MOST_RELAYS: usize = 4;
     const MOST_SCORE: u8 = 8;
     const MOST_URGENT: u8 = 8;
@@ -122,17 +122,17 @@ impl Gossip {
     /// A node that has not joined yet.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let limits = config.limits.within();
+        let (nodes, updates) = (config.nodes.clamp(1, NODES), config.updates.clamp(1, UPDATES));
         let relays = config.relays.min(Self::MOST_RELAYS);
         Self {
-            config: Config { relays, limits, ..config },
+            config: Config { relays, nodes, updates, ..config },
             now: Instant::ORIGIN,
             rng: Rng::new(config.seed),
             presence: Presence::New,
             // Zero is what is known before anything is heard.
             incarnation: config.incarnation.max(Incarnation::new(1)),
             score: 0,
-            members: Members::new(limits.nodes),
+            members: Members::new(nodes),
             rumours: Rumours::new(),
             round: config.seed,
             probed: (0, NodeId::ZERO),
@@ -250,7 +250,7 @@ impl Machine for Gossip {
     ) -> Result<(), Refused> {
         check_outbox(out, Self::MOST_OUTPUTS)?;
         match input {
-            Input::Join { seeds } if seeds.len() > self.config.limits.seeds => {
+            Input::Join { seeds } if seeds.len() > SEEDS => {
                 return Err(Limit::Seeds.into());
             }
             Input::Leave if self.presence != Presence::Here => return Err(Refused::Meaningless),

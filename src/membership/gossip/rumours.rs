@@ -8,7 +8,7 @@ use super::message::Updates;
 use super::{Address, Gossip, Kind, Message, Output, Update};
 use crate::bounded::List;
 use crate::id::NodeId;
-use crate::limits::MOST;
+use crate::limits::NODES;
 use crate::machine::Outbox;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -21,7 +21,7 @@ struct Rumour {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Rumours {
     // Of all that are known, and of this node.
-    queue: List<Rumour, { MOST.nodes.saturating_add(1) }>,
+    queue: List<Rumour, { NODES.saturating_add(1) }>,
 }
 
 impl Rumours {
@@ -85,7 +85,7 @@ impl Gossip {
         let count = self.members.active().saturating_add(2);
         let rounds = usize::BITS.saturating_sub(count.saturating_sub(1).leading_zeros());
         let most = u8::try_from(rounds).unwrap_or(u8::MAX).saturating_mul(self.config.multiplier);
-        let (me, mine, room) = (self.config.me, self.me(), self.config.limits.updates);
+        let (me, mine, room) = (self.config.me, self.me(), self.config.updates);
         let members = &self.members;
         self.rumours.send(most.max(1), |node| {
             if updates.len() >= room {
