@@ -74,6 +74,7 @@ macro_rules! number {
     )*};
 }
 number!(crate::id::Index, crate::id::Term, crate::id::ClientId);
+number!(crate::id::NodeId, crate::id::Incarnation);
 
 impl Codec for () {
     fn encode<S: Sink + ?Sized>(&self, _: &mut S) -> Result<(), NoRoom> {

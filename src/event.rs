@@ -88,7 +88,7 @@ pub enum Event {
         /// Whose it was.
         client: crate::id::ClientId,
     },
-    /// A message of a node's detector was ignored, in whole or in part.
+    /// A message of another node's detector or gossip was ignored, in whole or in part.
     Unheeded {
         /// Who sent it.
         from: NodeId,

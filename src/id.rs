@@ -48,8 +48,8 @@ number! {
     ClientId
 }
 number! {
-    /// One life of a node, from its start to its end: higher than every earlier one. A count of starts
-    /// that is kept on disk, or the civil second of the start.
+    /// One life of a node, from its start, or from a doubt that it refutes, to its end: higher than every
+    /// earlier one. A count of starts that is kept on disk, or the civil second of the start.
     Incarnation
 }
 number! {
@@ -63,6 +63,9 @@ number! {
 }
 
 impl Incarnation {
+    /// The highest incarnation, above which nothing can be refuted.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// The furthest that an incarnation is believed to lie ahead of the one before: room for 136 years of
     /// seconds. One damaged number must not put all later lives in the past (memberlist#358).
     pub const FURTHEST: u64 = 1 << 32;
@@ -71,6 +74,12 @@ impl Incarnation {
     #[must_use]
     pub const fn may_follow(self, known: Self) -> bool {
         known.0 == 0 || self.0.saturating_sub(known.0) <= Self::FURTHEST
+    }
+
+    /// The incarnation that follows; saturates.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
     }
 }
 

@@ -93,6 +93,23 @@ pub const PEERS: usize = 32;
 #[cfg(not(feature = "alloc"))]
 pub const PEERS: usize = 7;
 
+/// How many other nodes a node's gossip knows at most, those that are down or have left included.
+#[cfg(feature = "alloc")]
+pub const NODES: usize = 1_024;
+/// How many other nodes a node's gossip knows at most, those that are down or have left included.
+#[cfg(not(feature = "alloc"))]
+pub const NODES: usize = 32;
+
+/// How many records of nodes travel beside one message of gossip at most.
+#[cfg(feature = "alloc")]
+pub const UPDATES: usize = 12;
+/// How many records of nodes travel beside one message of gossip at most.
+#[cfg(not(feature = "alloc"))]
+pub const UPDATES: usize = 4;
+
+/// At how many addresses a node's gossip looks for others at most.
+pub const SEEDS: usize = 4;
+
 impl Limits {
     /// These limits, none above the backend's and none below what the protocols need to move.
     #[must_use]
@@ -152,6 +169,8 @@ pub enum Limit {
     Requests,
     /// [`PEERS`]: more nodes than a failure detector watches.
     Peers,
+    /// [`SEEDS`]: name fewer addresses.
+    Seeds,
 }
 
 impl From<Limit> for Refused {

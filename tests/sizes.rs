@@ -1,7 +1,8 @@
 //! How large the machines are, on the backend under test. Run with `--nocapture` for the table that
 //! the README shows.
 
-use quorate::{bounded, client, hlc, lease, membership, raft, replica};
+use quorate::membership::{self, gossip};
+use quorate::{bounded, client, hlc, lease, raft, replica};
 
 /// Prints a row and checks the bound.
 fn row(name: &str, size: usize, most_alloc: usize, most_heapless: usize) {
@@ -26,5 +27,7 @@ fn machines_stay_as_small_as_we_say() {
     type Client = client::Client<lease::Command, lease::Response>;
     row("client::Client<lease::Command>", size_of::<Client>(), 512, 512);
     row("membership::Detector", size_of::<membership::Detector>(), 288, 1_280);
+    row("gossip::Message", size_of::<gossip::Message>(), 32, 32);
+    row("gossip::Gossip", size_of::<gossip::Gossip>(), 512, 3_072);
     row("hlc::Clock", size_of::<hlc::Clock>(), 64, 64);
 }

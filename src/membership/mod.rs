@@ -7,8 +7,14 @@
 //! > **Sensing advises and never decides.** Nothing here edits a configuration. Detectors that were
 //! > wired to one have removed live members one by one until a minority was a quorum (consul#5922).
 //!
-//! [`Detector`] senses, among the nodes that a node talks to anyway.
+//! [`Detector`] senses, among the nodes that a node talks to anyway: it is told whom to watch, watches
+//! all of them, and believes only what it hears of each itself.
+//!
+//! [`Gossip`] discovers, among nodes of which most never talk: from a few addresses it finds all the
+//! others, watches a few at a time, and passes on what it finds.
 
 pub mod detector;
+pub mod gossip;
 
 pub use detector::Detector;
+pub use gossip::Gossip;

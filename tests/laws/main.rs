@@ -6,6 +6,7 @@
 mod client;
 mod detector;
 mod driver;
+mod gossip;
 mod group;
 mod raft;
 mod replica;
@@ -44,4 +45,9 @@ fn a_detector_keeps_the_laws() {
 #[test]
 fn a_holder_keeps_the_laws() {
     check(|choices| driver::drive::<quorate::lease::Holder>(&choices));
+}
+
+#[test]
+fn gossip_keeps_the_laws() {
+    check(|choices| driver::drive::<quorate::membership::gossip::Gossip>(&choices));
 }

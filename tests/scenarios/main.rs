@@ -6,6 +6,7 @@ mod compaction;
 mod configurations;
 mod detector;
 mod errors;
+mod gossip;
 mod hlc;
 mod lease;
 mod raft_changes;

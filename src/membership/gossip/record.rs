@@ -1,0 +1,191 @@
+//! What is known of a node, and which of two records of it counts.
+
+use crate::codec::{Codec, Malformed, NoRoom, Sink, take};
+use crate::id::{Incarnation, NodeId};
+use core::fmt;
+
+/// Where a node is reached: bytes that mean something to hosts alone, padded with zeros.
+///
+/// 24 of them hold an IPv6 address with its port and scope, or a place on a bus. A host name does not
+/// fit and is not meant to: whoever gossips it would have every receiver ask for its meaning.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct Address([u8; Self::BYTES]);
+
+impl Address {
+    /// How many bytes an address has.
+    pub const BYTES: usize = 24;
+
+    /// The address of these bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; Self::BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; Self::BYTES] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Address {
+    /// Hexadecimal, without the zeros at the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = self.0.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.wrapping_add(1));
+        self.0.iter().take(end).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// What is said of a node in one of its incarnations; the later of two in this order counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub enum State {
+    /// It answers.
+    Alive,
+    /// It did not answer somebody, and has a while to refute that.
+    Suspect,
+    /// It did not refute it.
+    Down,
+    /// It said that it leaves.
+    Left,
+}
+
+impl State {
+    /// Whether the node is not there any more.
+    #[must_use]
+    pub const fn is_departed(self) -> bool {
+        matches!(self, Self::Down | Self::Left)
+    }
+}
+
+/// What is known of a node.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct Record {
+    /// The incarnation spoken of.
+    pub incarnation: Incarnation,
+    /// What is said of it.
+    pub state: State,
+    /// Where it is, or was.
+    pub address: Address,
+}
+
+/// One node has two addresses in one incarnation: two nodes go by one name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Conflict;
+
+impl Record {
+    /// The join of two records: the higher incarnation, and in one incarnation the later state (SWIM,
+    /// section 4.2). A verdict on an earlier incarnation than the one known says nothing.
+    ///
+    /// # Errors
+    /// [`Conflict`] if they place one incarnation at two addresses; then neither counts.
+    pub fn merge(self, other: Self) -> Result<Self, Conflict> {
+        if self.incarnation != other.incarnation {
+            return Ok(if self.incarnation > other.incarnation { self } else { other });
+        }
+        if self.address != other.address {
+            return Err(Conflict);
+        }
+        Ok(Self { state: self.state.max(other.state), ..self })
+    }
+}
+
+/// What one node tells another of a third. Travels beside messages.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct Update {
+    /// The node that is told of.
+    pub node: NodeId,
+    /// What is said of it.
+    pub record: Record,
+}
+
+impl Codec for Address {
+    fn encode<S: Sink + ?Sized>(&self, sink: &mut S) -> Result<(), NoRoom> {
+        sink.put(&self.0)
+    }
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Malformed> {
+        take(bytes, Self::BYTES)?.try_into().map(Self).map_err(|_| Malformed)
+    }
+}
+
+impl Codec for State {
+    fn encode<S: Sink + ?Sized>(&self, sink: &mut S) -> Result<(), NoRoom> {
+        (*self as u8).encode(sink)
+    }
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Malformed> {
+        match u8::decode(bytes)? {
+            0 => Ok(Self::Alive),
+            1 => Ok(Self::Suspect),
+            2 => Ok(Self::Down),
+            3 => Ok(Self::Left),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+impl Codec for Update {
+    fn encode<S: Sink + ?Sized>(&self, sink: &mut S) -> Result<(), NoRoom> {
+        self.node.encode(sink)?;
+        self.record.incarnation.encode(sink)?;
+        self.record.state.encode(sink)?;
+        self.record.address.encode(sink)
+    }
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Malformed> {
+        let node = Codec::decode(bytes)?;
+        let incarnation = Codec::decode(bytes)?;
+        let (state, address) = (Codec::decode(bytes)?, Codec::decode(bytes)?);
+        let record = Record { incarnation, state, address };
+        Ok(Self { node, record })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    /// Every state of three incarnations, each at the address that it has for good.
+    fn honest() -> Vec<Record> {
+        let states = [State::Alive, State::Suspect, State::Down, State::Left];
+        let of = |number: u64, state| Record {
+            incarnation: Incarnation::new(number),
+            state,
+            address: Address::new([u8::try_from(number).unwrap(); 24]),
+        };
+        (0..3).flat_map(|number| states.map(|state| of(number, state))).collect()
+    }
+
+    #[test]
+    fn records_join_in_any_order_and_any_number_of_times() {
+        let all = honest();
+        for a in &all {
+            assert_eq!(a.merge(*a), Ok(*a));
+            for b in &all {
+                let both = a.merge(*b).unwrap();
+                assert_eq!(b.merge(*a), Ok(both));
+                assert!(both == *a || both == *b, "the order is total");
+                for c in &all {
+                    assert_eq!(both.merge(*c), a.merge(b.merge(*c).unwrap()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_conflict_is_one_whichever_record_comes_first() {
+        let elsewhere = |record: Record| Record { address: Address::new([9; 24]), ..record };
+        for a in honest() {
+            for b in honest().into_iter().map(elsewhere) {
+                assert_eq!(a.merge(b), b.merge(a));
+                assert_eq!(a.merge(b).is_err(), a.incarnation == b.incarnation);
+            }
+        }
+    }
+}
