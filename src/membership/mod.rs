@@ -13,8 +13,10 @@
 //! [`Gossip`] discovers, among nodes of which most never talk: from a few addresses it finds all the
 //! others, watches a few at a time, and passes on what it finds.
 
+mod address;
 pub mod detector;
 pub mod gossip;
 
+pub use address::Address;
 pub use detector::Detector;
 pub use gossip::Gossip;

@@ -2,8 +2,9 @@
 
 use crate::driver::{Choices, Lawful};
 use quorate::id::{Incarnation, NodeId};
+use quorate::membership::Address;
 use quorate::membership::gossip::{
-    Address, Config, Gossip, Input, Kind, Message, Output, Record, State, Update,
+    Config, Gossip, Input, Kind, Message, Output, Record, State, Update,
 };
 use quorate::time::Span;
 

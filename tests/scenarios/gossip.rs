@@ -5,8 +5,9 @@ use quorate::codec::{Codec, Malformed};
 use quorate::event::{Event, Ignored};
 use quorate::id::{Incarnation, NodeId};
 use quorate::limits::UPDATES;
+use quorate::membership::Address;
 use quorate::membership::gossip::{
-    Address, Config, Gossip, Input, Kind, Message, Output, Record, State, Update, Updates,
+    Config, Gossip, Input, Kind, Message, Output, Record, State, Update, Updates,
 };
 use quorate::rng::Rng;
 use quorate::time::{Instant, Now, Span};

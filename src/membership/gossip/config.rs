@@ -1,8 +1,8 @@
 //! How a node is set up.
 
-use super::record::Address;
 use crate::id::{Incarnation, NodeId};
 use crate::limits::{NODES, UPDATES};
+use crate::membership::Address;
 use crate::time::Span;
 
 /// How a node is set up. Nodes of one cluster may differ in all of it.

@@ -1,10 +1,11 @@
 //! Coming, going, and finding those who are lost.
 
 use super::message::Updates;
-use super::{Address, Gossip, Kind, Message, Output, Presence, Update};
+use super::{Gossip, Kind, Message, Output, Presence, Update};
 use crate::event::Ignored;
 use crate::id::NodeId;
 use crate::machine::Outbox;
+use crate::membership::Address;
 use crate::time::Span;
 
 impl Gossip {

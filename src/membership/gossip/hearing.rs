@@ -1,10 +1,11 @@
 //! A message: what it tells of its sender, what travels beside it, and what is answered.
 
-use super::{Address, Gossip, Kind, Message, Output, Presence, Record, State, Update};
+use super::{Gossip, Kind, Message, Output, Presence, Record, State, Update};
 use crate::event::{Event, Ignored};
 use crate::id::NodeId;
 use crate::limits::UPDATES;
 use crate::machine::Outbox;
+use crate::membership::Address;
 
 impl Gossip {
     pub(super) fn hear<X: Outbox<Output> + ?Sized>(

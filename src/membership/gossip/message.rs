@@ -1,10 +1,11 @@
 //! What nodes say to each other, and what a node and its host do.
 
-use super::record::{Address, Record, Update};
+use super::record::{Record, Update};
 use crate::bounded::List;
 use crate::codec::{Codec, Malformed, NoRoom, Sink};
 use crate::id::{Incarnation, NodeId};
 use crate::limits::UPDATES;
+use crate::membership::Address;
 
 /// The updates beside a message, at most [`UPDATES`].
 pub type Updates = List<Update, UPDATES>;

@@ -48,13 +48,14 @@ mod rumours;
 
 pub use config::Config;
 pub use message::{Input, Kind, Message, Output, Updates};
-pub use record::{Address, Conflict, Record, State, Update};
+pub use record::{Conflict, Record, State, Update};
 
 use crate::bounded::List;
 use crate::event::Event;
 use crate::id::{Incarnation, NodeId};
 use crate::limits::{Limit, NODES, SEEDS, UPDATES};
 use crate::machine::{Machine, Outbox, Refused, check_outbox};
+use crate::membership::Address;
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span};
 use members::Members;

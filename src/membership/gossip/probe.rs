@@ -1,11 +1,12 @@
 //! Who is asked whether it is there, and what follows if it does not answer.
 
 use super::record::{Record, State, Update};
-use super::{Address, Gossip, Kind, Output};
+use super::{Gossip, Kind, Output};
 use crate::bounded::List;
 use crate::event::Ignored;
 use crate::id::NodeId;
 use crate::machine::Outbox;
+use crate::membership::Address;
 use crate::rng::Rng;
 use crate::time::Instant;
 

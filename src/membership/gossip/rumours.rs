@@ -5,11 +5,12 @@
 //! ever older than the table.
 
 use super::message::Updates;
-use super::{Address, Gossip, Kind, Message, Output, Update};
+use super::{Gossip, Kind, Message, Output, Update};
 use crate::bounded::List;
 use crate::id::NodeId;
 use crate::limits::NODES;
 use crate::machine::Outbox;
+use crate::membership::Address;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Rumour {
