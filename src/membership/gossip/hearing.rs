@@ -22,7 +22,7 @@ impl Gossip {
         if updates.len() > UPDATES || incarnation == Incarnation::ZERO {
             return Err(Ignored::Malformed);
         }
-        let is_known = self.known(sender) == Some(said);
+        let is_known = self.members.get(&sender).is_some_and(|member| member.record == said);
         if !is_known {
             self.hear_itself(sender, said, out)?;
         }

@@ -108,7 +108,8 @@ pub struct Gossip {
     urgent: u8,
     // The last incarnation in which this node could not speak for itself.
     outlived_by: Incarnation,
-    alarm: Option<Instant>,
+    // When there is something to do, at the earliest.
+    alarm: Instant,
 }
 
 impl Gossip {
@@ -153,7 +154,7 @@ impl Gossip {
             is_urgent: false,
             urgent: Self::MOST_URGENT,
             outlived_by: Incarnation::ZERO,
-            alarm: None,
+            alarm: Self::NEVER,
         }
     }
 
@@ -192,7 +193,7 @@ impl Gossip {
 
     /// A node that slept convicts nobody: what it did not hear meanwhile it could not hear.
     fn check_sleep<X: Out + ?Sized>(&mut self, out: &mut X) {
-        let late = self.alarm.map_or(Span::ZERO, |alarm| self.now.since(alarm));
+        let late = self.now.since(self.alarm);
         if late <= self.config.probe_timeout {
             return;
         }
@@ -207,7 +208,7 @@ impl Gossip {
     fn settle<X: Out + ?Sized>(&mut self, out: &mut X) {
         let is_urgent = core::mem::take(&mut self.is_urgent);
         if !self.is_here {
-            self.alarm = None;
+            self.alarm = Self::NEVER;
             return;
         }
         if is_urgent && self.urgent > 0 {
@@ -216,8 +217,7 @@ impl Gossip {
         }
         let probe = self.probe.map_or(self.next_probe, |probe| probe.due);
         let next = probe.min(self.next_heal).min(self.next_verdict);
-        let next = next.max(self.now.after(Span::micros(1)));
-        self.alarm = (next < Self::NEVER).then_some(next);
+        self.alarm = next.max(self.now.after(Span::micros(1)));
     }
 }
 
@@ -259,7 +259,7 @@ impl Machine for Gossip {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.alarm
+        (self.alarm < Self::NEVER).then_some(self.alarm)
     }
 
     fn max_outputs(&self) -> usize {

@@ -58,8 +58,9 @@ impl Gossip {
         out: &mut X,
     ) {
         let mut updates = Updates::new();
-        // It is one at most.
-        let _ = updates.extend(first);
+        for update in first {
+            let _ = updates.push(*update);
+        }
         if let Kind::Page { next } = &mut kind {
             *next = self.add_page(*next, &mut updates);
         } else if !self.rumours.queue.is_empty() {

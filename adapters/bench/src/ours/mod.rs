@@ -6,6 +6,7 @@
 mod clock;
 mod command;
 mod core;
+pub(crate) mod gossip;
 mod replica;
 
 use crate::load::{self, Measured, Shape};
@@ -38,6 +39,7 @@ pub(crate) fn run(words: &[&str], units: u64) -> Option<Measured> {
         ["hold-core"] => Some(load::hold(units, core::idle_follower)),
         ["hold-replica"] => Some(load::hold(units, replica::idle_follower)),
         ["stamp"] => Some(load::silently(|| clock::stamp(units))),
+        ["answer"] => Some(load::silently(|| gossip::answer(units))),
         ["update"] => Some(load::silently(|| clock::update(units))),
         _ => None,
     }
