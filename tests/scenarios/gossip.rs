@@ -182,6 +182,9 @@ fn a_page_that_is_lost_is_asked_for_again_after_an_interval_and_the_list_goes_on
     assert_eq!(asks(&one.run(1)), [(address(2), NodeId::ZERO)]);
     let said = one.hear(2, 1, Kind::Page { next: id(5) }, &[alive(3, 1), alive(5, 1)]);
     assert_eq!(asks(&said), [(address(2), id(5))], "the next one at once");
+    let said = one.hear(2, 1, Kind::Page { next: id(5) }, &[]);
+    let stale = Event::Unheeded { from: id(2), why: Ignored::Stale };
+    assert_eq!((asks(&said), said.events), (vec![], vec![stale]), "and only once");
     let interval = lan(1, 1).probe_interval.as_micros();
     for _ in 0..3 {
         assert_eq!(asks(&one.run(interval)), [(address(2), id(5))]);
@@ -232,7 +235,7 @@ fn a_seed_where_nobody_is_makes_nobody_else_tell_its_list_again() {
             one.hear(2, 1, ack(probe), &[]);
         }
     }
-    assert_eq!((here, nowhere), (0, 61), "but it is asked for ever itself");
+    assert_eq!((here, nowhere), (0, 60), "but it is asked for ever itself");
 }
 
 #[test]
@@ -332,6 +335,8 @@ fn who_restarts_with_a_lost_incarnation_hears_what_it_must_refute() {
     // memberlist#311: with 4500 nodes, those that restarted never heard why they were not let in.
     let mut one = One::number(1);
     one.news(2, &[alive(3, 100)]);
+    // Long after it was news.
+    (0..50).for_each(|_| drop(one.hear(2, 1, ping(1), &[])));
     let answer = one.hear(3, 1, ping(5), &[]);
     assert_eq!(answer.of(3).first(), Some(&alive(3, 100)), "the answer says so itself");
 
@@ -985,4 +990,21 @@ fn a_run_replays_from_a_clone() {
         twin.step(at, Input::Tick, &mut again).unwrap();
         assert_eq!((said, node), (again, twin));
     }
+}
+
+#[test]
+#[cfg(feature = "alloc")]
+#[ignore = "two minutes, and more on a busy machine"]
+fn of_two_thousand_clusters_that_lose_a_twentieth_hardly_any_convicts_somebody_who_is_there() {
+    let mut convicted = Vec::new();
+    for seed in 0..2_000 {
+        let mut world = World::settled(64, 50, seed);
+        world.run(300 * SECOND);
+        let told = world.told_down();
+        if !told.is_empty() {
+            convicted.push((seed, told.len()));
+        }
+    }
+    println!("wrongly convicted, in clusters of these seeds: {convicted:?}");
+    assert!(convicted.len() <= 2);
 }

@@ -61,8 +61,7 @@ impl Gossip {
         // The one that is asked is the last to be asked again.
         self.seeds.rotate_left(at.saturating_add(1));
         let Some(seed) = self.seeds.last().copied() else { return };
-        let after = self.joining.unwrap_or(NodeId::ZERO);
-        self.send(seed, Kind::Sync { after }, &[], out);
+        self.send(seed, Kind::Sync { after: self.joining.unwrap_or_default() }, &[], out);
     }
 
     /// Tells of the nodes after one, as many as there is room for; where to go on, zero if nowhere.

@@ -19,7 +19,7 @@ impl Gossip {
         if !self.is_here {
             return Err(Ignored::Stopped);
         }
-        if updates.len() > UPDATES || incarnation == Incarnation::ZERO {
+        if updates.len() > UPDATES || incarnation == Incarnation::ZERO || sender == NodeId::ZERO {
             return Err(Ignored::Malformed);
         }
         let is_known = self.members.get(&sender).is_some_and(|member| member.record == said);
@@ -45,10 +45,7 @@ impl Gossip {
     /// heard of it then was never its own.
     fn hear_itself<X: Out + ?Sized>(&mut self, node: NodeId, said: Record, out: &mut X) -> Heard {
         if node == self.config.me {
-            self.hear_of_me(said, out)?;
-        }
-        if node == self.config.me || node == NodeId::ZERO {
-            return Err(Ignored::Stranger);
+            return self.hear_of_me(said, out).and(Err(Ignored::Stranger));
         }
         if let Some(Record { incarnation: known, .. }) = self.known(node) {
             if !said.incarnation.may_follow(known) {
@@ -89,7 +86,12 @@ impl Gossip {
             Kind::News => {}
             Kind::Sync { after } => return Ok(Some(Kind::Page { next: after })),
             Kind::Page { next } => {
-                self.joining = (next != NodeId::ZERO).then_some(next);
+                let next = (next != NodeId::ZERO).then_some(next);
+                if next.is_some() && next <= self.joining {
+                    return Err(Ignored::Stale);
+                }
+                self.joining = next;
+                self.next_heal = self.now.after(self.config.probe_interval);
                 return Ok(self.joining.map(|after| Kind::Sync { after }));
             }
         }

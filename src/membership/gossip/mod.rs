@@ -117,12 +117,13 @@ impl Gossip {
     const NEVER: Instant = Instant::from_micros(u64::MAX);
     const MOST_CHANGES: usize = UPDATES.saturating_add(1);
     const MOST_RELAYS: usize = 4;
+    const MOST_TOLD: usize = 3;
     const MOST_SCORE: u8 = 8;
     const MOST_URGENT: u8 = 8;
     /// A change and a word to the accused for each update and for the sender; a probe through relays, or
-    /// farewells; urgent news to two; two answers; one that is down, and a seed.
+    /// farewells; urgent news to three; two answers; one that is down, and a seed.
     const MOST_OUTPUTS: usize =
-        Self::MOST_CHANGES.saturating_mul(2).saturating_add(Self::MOST_RELAYS).saturating_add(9);
+        Self::MOST_CHANGES.saturating_mul(2).saturating_add(Self::MOST_RELAYS).saturating_add(10);
 
     /// A node that has not joined yet.
     #[must_use]

@@ -87,13 +87,14 @@ impl Gossip {
         });
     }
 
-    /// Tells the two that come after this node in the graph.
+    /// Tells the three that come after this node in the graph.
     pub(super) fn tell_at_once<X: Out + ?Sized>(&mut self, out: &mut X) {
         let count = self.those_present().count();
         let place = self.those_present().take_while(|one| one.node < self.config.me).count();
-        let doubled = place.saturating_mul(2).checked_rem(count.saturating_add(1)).unwrap_or(0);
-        for other in [doubled, doubled.saturating_add(1)] {
+        for nth in 0..Self::MOST_TOLD {
+            let other = place.saturating_mul(Self::MOST_TOLD).saturating_add(nth);
             // This node has a place too, but is not in the table.
+            let other = other.checked_rem(count.saturating_add(1)).unwrap_or(0);
             let other = if other > place { other.saturating_sub(1) } else { other };
             let other = other.checked_rem(count).and_then(|other| self.those_present().nth(other));
             if let Some(other) = other {
