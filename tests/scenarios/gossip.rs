@@ -895,6 +895,19 @@ fn who_is_suspected_is_told_so_and_refutes_it_in_its_answer() {
 }
 
 #[test]
+fn who_has_not_heard_a_doubt_passes_on_at_once_what_refutes_it() {
+    // A refutation overtakes the doubt here and there: if it ended there, others behind would convict.
+    let mut one = One::number(1);
+    (2..=9).for_each(|node| drop(one.news(node, &[])));
+    let said = one.news(2, &[alive(3, 2)]);
+    let passed_on = said
+        .sends()
+        .filter(|(_, kind, updates)| *kind == Kind::News && updates.first() == Some(&alive(3, 2)));
+    assert!(passed_on.count() >= 2);
+    assert_eq!(one.news(2, &[alive(3, 2)]).outputs, [], "once");
+}
+
+#[test]
 fn a_link_that_fails_convicts_nobody_as_long_as_others_can_relay() {
     let mut one = One::number(1);
     (2..=4).for_each(|node| drop(one.news(node, &[])));

@@ -79,10 +79,8 @@ impl Gossip {
         if is_suspect {
             self.next_verdict = self.next_verdict.min(at);
         }
-        self.is_urgent |= matches!(
-            (was.map(|was| was.state), record.state),
-            (Some(_), State::Suspect | State::Left) | (Some(State::Suspect), State::Alive)
-        );
+        // Whoever has not heard a doubt yet must pass on what refutes it, or others never hear that.
+        self.is_urgent |= was.is_some() && record.state != State::Down;
         self.rumours.spread(node);
         Ok(())
     }

@@ -33,11 +33,11 @@
 //!
 //! **Where it departs from SWIM** A probe is tried a second time before others are asked: on a network
 //! that loses one packet in twenty, that costs a tenth of what asking three others does. And doubt,
-//! its refutation and farewells do not only ride on probes: whoever hears of one first tells two others
-//! at once, those at twice its own place in the list of nodes and one beyond, which makes a de Bruijn
-//! graph of them: two messages a node, as many steps as the logarithm of their number, and two ways to
-//! each. Two drawn by lot are slower by a third, and convicted somebody who was there in 19 of 401 runs,
-//! where the graph did in none.
+//! its refutation and farewells do not only ride on probes: whoever hears of one first tells three others
+//! at once, those at three times its own place in the list of nodes and the two beyond, which makes a de
+//! Bruijn graph of them: three messages a node, as many steps as the logarithm of their number, and three
+//! ways to each. Of 2,000 clusters of 64 that lose one packet in twenty, one convicted somebody who was
+//! there within five minutes.
 //!
 //! **Where it departs from Lifeguard** No confirmation shortens a suspicion: before a second node has
 //! doubted somebody for itself, and that is known, the first has passed its verdict.

@@ -46,7 +46,7 @@ pub(crate) fn answer(count: u64) {
 pub(crate) struct Simulated {
     /// From the crash until all knew, in seconds: the median.
     pub(crate) all_know: f64,
-    /// Messages of a member in a second while nothing happens: of the cluster with the most.
+    /// Messages of a member in a second while nothing happens: the mean.
     pub(crate) quiet: f64,
     /// Messages of all from the crash until all knew: the median.
     pub(crate) messages: f64,
@@ -56,12 +56,12 @@ pub(crate) struct Simulated {
 
 /// Runs so many clusters: 64 that settle, some minutes in which nothing happens, and a crash.
 pub(crate) fn simulate(runs: u64) -> Simulated {
-    let (mut times, mut messages, mut quiet, mut convicted) = (Vec::new(), Vec::new(), 0.0, 0);
+    let (mut times, mut messages, mut quiet, mut convicted) = (Vec::new(), Vec::new(), 0, 0);
     for seed in 0..runs {
         let mut world = World::settled(MEMBERS, LOSS, seed);
         let before = world.sent;
         world.run(QUIET * SECOND);
-        quiet = f64::max(quiet, (world.sent - before) as f64 / (MEMBERS * QUIET) as f64);
+        quiet += world.sent - before;
         let (before, victim) = (world.sent, 1 + world.rng.below(MEMBERS));
         convicted += world.told_down().len() as u64;
         world.told.clear();
@@ -75,5 +75,6 @@ pub(crate) fn simulate(runs: u64) -> Simulated {
         of.sort_unstable();
         of.get(of.len() / 2).copied().unwrap_or_default() as f64
     };
+    let quiet = quiet as f64 / (runs * MEMBERS * QUIET) as f64;
     Simulated { all_know: median(times) / 1_000.0, quiet, messages: median(messages), convicted }
 }
