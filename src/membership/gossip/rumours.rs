@@ -87,7 +87,7 @@ impl Gossip {
         });
     }
 
-    /// Tells the three that come after this node in the graph.
+    /// Tells the two that come after this node in the graph.
     pub(super) fn tell_at_once<X: Out + ?Sized>(&mut self, out: &mut X) {
         let count = self.those_present().count();
         let place = self.those_present().take_while(|one| one.node < self.config.me).count();
