@@ -28,13 +28,12 @@ impl Gossip {
 
     /// Says farewell to some, who pass it on at once.
     pub(super) fn leave<X: Out + ?Sized>(&mut self, out: &mut X) {
-        (self.me.state, self.is_here) = (State::Left, false);
-        self.probe = None;
-        self.rumours.spread(self.config.me);
+        (self.me.state, self.is_here, self.probe) = (State::Left, false, None);
+        let me = Update { node: self.config.me, record: self.me };
         for one in self.some(Self::MOST_RELAYS, |one| !one.record.state.is_departed()).iter() {
-            self.send(one.record.address, Kind::News, &[], out);
+            self.send(one.record.address, Kind::News, &[me], out);
         }
-        out.push(Output::Left(Update { node: self.config.me, record: self.me }));
+        out.push(Output::Left(me));
     }
 
     /// Looks for those who are gone: for one of those down, and for one at a seed.

@@ -63,7 +63,7 @@ impl Gossip {
         }
         if let Kind::Page { next } = &mut kind {
             *next = self.add_page(*next, &mut updates);
-        } else if !self.rumours.queue.is_empty() {
+        } else if kind != Kind::News && !self.rumours.queue.is_empty() {
             self.add_rumours(&mut updates);
         }
         let message = Message { sender: self.config.me, incarnation: self.me.incarnation, kind };
@@ -91,6 +91,9 @@ impl Gossip {
     pub(super) fn tell_at_once<X: Out + ?Sized>(&mut self, out: &mut X) {
         let count = self.those_present().count();
         let place = self.those_present().take_while(|one| one.node < self.config.me).count();
+        // Both hear the same: the newest.
+        let mut updates = Updates::new();
+        self.add_rumours(&mut updates);
         for nth in 0..Self::MOST_TOLD {
             let other = place.saturating_mul(Self::MOST_TOLD).saturating_add(nth);
             // This node has a place too, but is not in the table.
@@ -98,7 +101,7 @@ impl Gossip {
             let other = if other > place { other.saturating_sub(1) } else { other };
             let other = other.checked_rem(count).and_then(|other| self.those_present().nth(other));
             if let Some(other) = other {
-                self.send(other.record.address, Kind::News, &[], out);
+                self.send(other.record.address, Kind::News, &updates, out);
             }
         }
     }
