@@ -3,7 +3,7 @@
 //! One stream of small values with stable codes feeds logs, metrics, pictures and tests. Nothing
 //! in a protocol depends on whether anyone listens.
 
-use crate::id::{EntryId, Index, NodeId, Slot, Term};
+use crate::id::{EntryId, GroupId, Index, NodeId, Slot, Term};
 use crate::time::Span;
 
 /// Something that happened in a step.
@@ -95,6 +95,15 @@ pub enum Event {
         /// What was wrong with it.
         why: Ignored,
     },
+    /// A message for a group of this node was ignored: it could not be brought to a replica.
+    Misrouted {
+        /// Who sent it.
+        from: NodeId,
+        /// The group that it names.
+        group: GroupId,
+        /// What was wrong with it.
+        why: Ignored,
+    },
 }
 
 impl Event {
@@ -117,6 +126,7 @@ impl Event {
             Self::StampTooEarly { .. } => 13,
             Self::SessionEvicted { .. } => 14,
             Self::Unheeded { .. } => 15,
+            Self::Misrouted { .. } => 16,
         }
     }
 }
@@ -143,6 +153,8 @@ pub enum Ignored {
     Stopped,
     /// An incarnation lies further ahead of the last one known than any that could follow it.
     Implausible,
+    /// The group that it names is not on this node.
+    NoGroup,
 }
 
 /// Why a leader stopped leading.
@@ -197,7 +209,12 @@ mod tests {
             Event::StampTooEarly { index: from },
             Event::SessionEvicted { client: crate::id::ClientId::new(1) },
             Event::Unheeded { from: NodeId::new(1), why: Ignored::Stale },
+            Event::Misrouted {
+                from: NodeId::new(1),
+                group: GroupId::new(1),
+                why: Ignored::NoGroup,
+            },
         ];
-        assert!(events.iter().map(|event| event.code()).eq(1..=15));
+        assert!(events.iter().map(|event| event.code()).eq(1..=16));
     }
 }
