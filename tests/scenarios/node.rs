@@ -288,7 +288,7 @@ fn a_message_reaches_the_group_that_it_names_and_no_other() {
     assert_eq!(node.node_in(group(2), Slot::new(3)), None);
 }
 
-// openraft and sailing say the same: frames of several groups must be tagged, and the tag be believed.
+// al8n/sailing, MULTI_RAFT.md: messages of several groups share a connection, and must not be mixed up.
 #[test]
 fn a_message_for_a_group_that_is_not_here_is_told_and_changes_no_group() {
     let mut node = empty(0);
@@ -342,7 +342,7 @@ fn what_a_host_asks_of_no_group_is_refused() {
     assert_eq!(node, before);
 }
 
-// cockroachdb and tikv: nobody listens for the leader of a group at rest, so somebody has to say.
+// tikv#16429: nobody listens for the leader of a group at rest, so somebody has to say that it is gone.
 #[test]
 fn all_groups_that_rest_in_the_service_of_a_dead_node_elect_anew_on_the_verdict_alone() {
     let mut world = World::at_rest(MANY);
