@@ -88,6 +88,11 @@ pub enum Event {
         /// Whose it was.
         client: crate::id::ClientId,
     },
+    /// The roster has changed: somebody came, moved, is to leave, or has left.
+    RosterChanged {
+        /// The entry that changed it.
+        at: Index,
+    },
     /// A message of another node's detector or gossip was ignored, in whole or in part.
     Unheeded {
         /// Who sent it.
@@ -126,7 +131,8 @@ impl Event {
             Self::StampTooEarly { .. } => 13,
             Self::SessionEvicted { .. } => 14,
             Self::Unheeded { .. } => 15,
-            Self::Misrouted { .. } => 16,
+            Self::RosterChanged { .. } => 16,
+            Self::Misrouted { .. } => 17,
         }
     }
 }
@@ -209,12 +215,13 @@ mod tests {
             Event::StampTooEarly { index: from },
             Event::SessionEvicted { client: crate::id::ClientId::new(1) },
             Event::Unheeded { from: NodeId::new(1), why: Ignored::Stale },
+            Event::RosterChanged { at: from },
             Event::Misrouted {
                 from: NodeId::new(1),
                 group: GroupId::new(1),
                 why: Ignored::NoGroup,
             },
         ];
-        assert!(events.iter().map(|event| event.code()).eq(1..=16));
+        assert!(events.iter().map(|event| event.code()).eq(1..=17));
     }
 }

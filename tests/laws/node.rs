@@ -36,7 +36,8 @@ impl Lawful for Node<Sum> {
             let raft = raft::Config { clock_drift, ..known.raft().config().clone() };
             let nodes: Vec<_> =
                 (0..raft.voters.len() as u64).map(|node| Some(NodeId::new(node))).collect();
-            let config = ReplicaConfig { raft, clock: quorate::hlc::Config::default() };
+            let (clock, roster) = (quorate::hlc::Config::default(), *known.roster_config());
+            let config = ReplicaConfig { raft, clock, roster };
             let replica = Replica::new(config, known.state().clone()).expect("it is sound");
             node.open(GroupId::new(group), replica, &nodes).expect("there is room");
         }

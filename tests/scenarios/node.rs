@@ -9,7 +9,7 @@ use quorate::node::{Config, Input, Node, Output, Turns};
 use quorate::replica::{self, Entry, Header, Replica};
 use quorate::rng::Rng;
 use quorate::time::{Instant, Now, Span, Wall};
-use quorate::{Event, Machine, Refused, hlc, raft};
+use quorate::{Event, Machine, Refused, raft};
 use quorate_sim::raft::Outputs;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,7 +67,8 @@ fn replica(number: u64, me: usize, count: usize, rests: bool) -> Replica<Sum> {
     let lan = raft::Config::lan(me, voters, 1);
     let seed = number << 8 | u64::from(me.number());
     let raft = raft::Config { seed, rests, ..lan };
-    Replica::new(replica::Config { raft, clock: hlc::Config::default() }, Sum::default()).unwrap()
+    let (clock, roster) = Default::default();
+    Replica::new(replica::Config { raft, clock, roster }, Sum::default()).unwrap()
 }
 
 /// A node that has opened nothing.

@@ -3,6 +3,8 @@
 //! for what nodes and clients say to each other.
 
 #[cfg(feature = "node")]
+pub mod book;
+#[cfg(feature = "node")]
 pub mod config;
 pub mod disk;
 #[cfg(feature = "node")]

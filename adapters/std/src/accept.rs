@@ -2,7 +2,8 @@
 //! client's, one that writes.
 
 use crate::{Event, HANDSHAKE};
-use quorate::id::{GroupId, NodeId, Slot};
+use quorate::id::{GroupId, Members, Slot};
+use quorate_host::book::Book;
 use quorate_host::driver;
 use quorate_host::frame::{self, Kind};
 use quorate_host::protocol::{Hello, Service, Welcome};
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::{BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -27,11 +28,27 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What every connection needs to know.
 pub(crate) struct House<S: Service> {
     pub(crate) group: GroupId,
-    pub(crate) me: NodeId,
-    /// By slot.
-    pub(crate) members: Vec<NodeId>,
+    pub(crate) book: SharedBook,
     pub(crate) events: SyncSender<Event<S>>,
     pub(crate) door: Arc<Door>,
+}
+
+/// The address book as the thread that steps last left it.
+#[derive(Clone)]
+pub(crate) struct SharedBook(Arc<RwLock<Book>>);
+
+impl SharedBook {
+    pub(crate) fn new(book: Book) -> Self {
+        Self(Arc::new(RwLock::new(book)))
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Book> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn replace(&self, book: &Book) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clone_from(book);
+    }
 }
 
 /// Who is at the other end of a connection.
@@ -92,6 +109,15 @@ impl Door {
             *known = guest;
         }
         true
+    }
+
+    /// Ends the connections of members that others took the place of, or nobody.
+    pub(crate) fn keep(&self, members: Members) {
+        for (guest, stream) in self.guests().iter().flat_map(|guests| guests.values()) {
+            if matches!(guest, Guest::Member(slot) if !members.contains(*slot)) {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        }
     }
 
     fn leave(&self, number: u64) {
@@ -175,25 +201,28 @@ fn listen<S: Service>(
     stream.set_write_timeout(Some(HANDSHAKE))?;
     let mut reader = BufReader::with_capacity(64 << 10, &**stream);
     let hello: Hello = frame::read(&mut reader, &mut Vec::new(), Kind::Hello, house.group)?;
+    let me = house.book.read().me().node;
     match hello {
-        Hello::Member { to, .. } if to != house.me => {
-            welcome(stream, house.group, &Welcome::NotThatNode { node: house.me })
-        }
-        Hello::Member { from, .. } => {
-            let Some(slot) = house.members.iter().position(|member| *member == from) else {
-                return welcome(stream, house.group, &Welcome::NotAMember);
+        Hello::Member { from, since, address, to, incarnation } => {
+            let met = house.book.read().meet(from, since, (to, incarnation));
+            let slot = match met {
+                Ok(slot) => slot,
+                Err(why) => return welcome(stream, house.group, &why),
             };
-            let slot = Slot::new(u8::try_from(slot).unwrap_or(u8::MAX));
             house.door.introduce(number, Guest::Member(slot));
-            welcome(stream, house.group, &Welcome::Here { node: house.me })?;
+            welcome(stream, house.group, &Welcome::Here { node: me })?;
             stream.set_read_timeout(None)?;
+            let introduced = driver::Event::Introduced(slot, from, address);
+            if house.events.send(Event::Driver(introduced)).is_err() {
+                return Ok(());
+            }
             hear_member(house, slot, &mut reader)
         }
         Hello::Client => {
             if !house.door.introduce(number, Guest::Client) {
                 return welcome(stream, house.group, &Welcome::Full);
             }
-            welcome(stream, house.group, &Welcome::Here { node: house.me })?;
+            welcome(stream, house.group, &Welcome::Here { node: me })?;
             stream.set_read_timeout(Some(IDLE))?;
             let (replies, outgoing) = sync_channel(REPLIES);
             let written = Arc::clone(stream);

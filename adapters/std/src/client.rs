@@ -9,7 +9,7 @@ use quorate::id::{ClientId, GroupId, Members, NodeId};
 use quorate::time::{Instant, Now, Span};
 use quorate::{Machine, replica};
 use quorate_host::frame;
-use quorate_host::protocol::{self, Ask, Hello, ReplyBody, Service, Status, Welcome};
+use quorate_host::protocol::{self, Ask, Hello, ReplyBody, Service, Welcome};
 use quorate_host::store::chance;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -357,7 +357,16 @@ impl<S: Service> Client<S> {
                 why = "lost the lead".to_owned();
                 Reply::Unknown
             }
-            (ReplyBody::Done(_) | ReplyBody::Answer(_) | ReplyBody::Status(_), _) => return None,
+            (
+                ReplyBody::Done(_)
+                | ReplyBody::Answer(_)
+                | ReplyBody::Status(_)
+                | ReplyBody::Members(_)
+                | ReplyBody::Seated { .. }
+                | ReplyBody::Leaving
+                | ReplyBody::Left,
+                _,
+            ) => return None,
         };
         if let Some(node) = self.nodes.get_mut(usize::from(place)) {
             node.why = why;
@@ -401,15 +410,20 @@ impl<S: Service> Client<S> {
     }
 }
 
-fn nonsense() -> Failure {
+pub(crate) fn nonsense() -> Failure {
     Failure::Refused("a node answered something else; use the program of its version".to_owned())
 }
 
-/// Asks one node how it is, whether it leads or not.
+/// Asks one node something that is the same whatever the group replicates.
 ///
 /// # Errors
 /// [`Failure`].
-pub fn status(address: &str, group: GroupId, timeout: Duration) -> Result<Status, Failure> {
+pub(crate) fn ask_node(
+    address: &str,
+    group: GroupId,
+    timeout: Duration,
+    ask: Ask<(), ()>,
+) -> Result<ReplyBody<(), ()>, Failure> {
     let until = std::time::Instant::now().checked_add(timeout);
     let until = until.ok_or_else(|| Failure::Refused("the timeout is too long".to_owned()))?;
     let silent = |why: String| {
@@ -423,16 +437,14 @@ pub fn status(address: &str, group: GroupId, timeout: Duration) -> Result<Status
             silent(trouble.text)
         }
     })?;
-    // A status is the same whatever the group replicates.
-    let request = protocol::Request::<(), ()> { number: 1, ask: Ask::Status };
+    let request = protocol::Request { number: 1, ask };
     let frame = frame::encode(frame::Kind::Request, group, &request);
     frame
         .and_then(|frame| connection.write(&frame, until))
         .map_err(|error| silent(describe(&error)))?;
     let reply = connection.read::<protocol::Reply<(), ()>>(frame::Kind::Reply, group, until);
     match reply.map_err(|error| silent(describe(&error)))? {
-        Some(protocol::Reply { body: ReplyBody::Status(status), .. }) => Ok(status),
-        Some(_) => Err(nonsense()),
+        Some(protocol::Reply { body, .. }) => Ok(body),
         None => Err(silent("did not answer".to_owned())),
     }
 }
@@ -502,9 +514,7 @@ impl Connection {
         match welcome {
             Some(Welcome::Here { node }) => Ok((connection, node)),
             Some(Welcome::Full) => Err(Trouble::passing("has no room for a connection")),
-            Some(Welcome::NotThatNode { .. } | Welcome::NotAMember) => {
-                Err(Trouble::lasting("takes this program for a member"))
-            }
+            Some(_) => Err(Trouble::lasting("takes this program for a member")),
             None => Err(Trouble::passing("did not answer")),
         }
     }

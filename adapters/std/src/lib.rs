@@ -3,9 +3,10 @@
 //! One thread steps the replica (`node`), one writes to the disk (`disk`), one per other member
 //! sends to it (`link`), one accepts connections and two serve each (`accept`). They meet in
 //! one channel of events, and all but those that are just connecting end with the node. A node that
-//! is recorded has one more (`record`). `client` is the other end.
+//! is recorded has one more (`record`). `client` and `ask` are the other end.
 
 mod accept;
+pub mod ask;
 pub mod client;
 mod disk;
 mod link;
@@ -31,8 +32,19 @@ pub(crate) enum Event<S: quorate_host::protocol::Service> {
     Closed(u64),
     /// The disk failed, and why.
     DiskFailed(String),
+    /// This node is no member any more.
+    Gone(Gone),
     /// The host is asked to stop.
     Stop,
+}
+
+/// Why a node is no member any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Gone {
+    /// It has left.
+    Left,
+    /// A later life of it is a member.
+    Outlived(quorate::id::Incarnation),
 }
 
 /// Says hello on a new connection and waits to be welcomed.

@@ -1,10 +1,11 @@
 //! A node: the thread that steps the replica, and everything it needs started around it.
 
-use crate::accept::{self, Door, House};
+use crate::accept::{self, Door, House, SharedBook};
 use crate::link::{self, Ends};
-use crate::{Event, disk, record};
+use crate::{Event, Gone, disk, record};
 use quorate::id::{GroupId, NodeId, Slot};
 use quorate::time::{Instant, Now, Wall};
+use quorate_host::book::{Book, Entry};
 use quorate_host::config::Config;
 use quorate_host::driver::{self, Driver, Io};
 use quorate_host::folder;
@@ -132,24 +133,29 @@ impl Node {
 
         let (events, inbox) = sync_channel(EVENTS);
         let (tasks, waiting) = channel();
-        let to_disk = events.clone();
+        let (to_disk, group, book) =
+            (events.clone(), GroupId::new(config.group.id), store.book().clone());
         let writing = spawn("disk", move || disk::run(store, &waiting, &to_disk))?;
-        let links = start_links(config)?;
-        let wires =
-            Wires { links, clients: BTreeMap::new(), tasks, disk_is_gone: false, leader: None };
         let door = Arc::new(Door::new(address));
-        let house = House {
-            group: GroupId::new(config.group.id),
-            me: NodeId::new(config.node.id),
-            members: config.member_ids().into_iter().map(NodeId::new).collect(),
-            events: events.clone(),
+        let shared = SharedBook::new(book.clone());
+        let house =
+            House { group, book: shared.clone(), events: events.clone(), door: Arc::clone(&door) };
+        let links = Links { group, links: BTreeMap::new(), events: events.clone() };
+        let mut wires = Wires {
+            links,
             door: Arc::clone(&door),
+            book: shared,
+            clients: BTreeMap::new(),
+            tasks,
+            disk_is_gone: false,
+            leader: None,
         };
+        wires.members(&book);
         let accepting = spawn("accept", move || accept::run(house, &listener))?;
         let stop = StopSender(Arc::new(move || {
             let _ = events.send(Event::Stop);
         }));
-        let driver = Driver::new(config, replica).recorded_by(recorder);
+        let driver = Driver::new(config, replica, book).recorded_by(recorder);
         let exit = Arc::clone(&door);
         let stepping = spawn("step", move || {
             let ended = run(driver, clock, wires, &inbox);
@@ -189,26 +195,35 @@ fn spawn<T: Send + 'static>(
     thread::Builder::new().name(name.to_owned()).spawn(work).map_err(StartError::Threads)
 }
 
-/// Starts a thread for each other member.
-fn start_links(config: &Config) -> Result<Links, StartError> {
-    let start = |id: u64| {
-        let Some(member) = config.members.iter().find(|member| member.id == id) else {
-            return Ok(None);
+/// The threads that send to the other members, each with its frames.
+struct Links<S: Service> {
+    group: GroupId,
+    links: BTreeMap<Slot, (Entry, SyncSender<Arc<[u8]>>)>,
+    events: SyncSender<Event<S>>,
+}
+
+impl<S: Service> Links<S> {
+    /// Starts a thread for each member that has come or moved, and lets those end that have gone.
+    fn follow(&mut self, book: &Book) {
+        let is_there = |slot: &Slot, entry: &Entry| {
+            book.others().any(|(it, other)| (it, other) == (*slot, entry))
         };
-        if id == config.node.id {
-            return Ok(None);
+        self.links.retain(|slot, (entry, _)| is_there(slot, entry));
+        for (slot, entry) in book.others() {
+            let Some(hello) = book.hello(slot).filter(|_| !self.links.contains_key(&slot)) else {
+                continue;
+            };
+            let (frames, outgoing) = sync_channel(FRAMES);
+            let (group, to, address) = (self.group, entry.node, entry.address.clone());
+            let (ends, events) = (Ends { group, hello, to, address }, self.events.clone());
+            let gone = move |why| drop(events.send(Event::Gone(why)));
+            match spawn("link", move || link::run(&ends, &outgoing, gone)) {
+                Ok(_) => drop(self.links.insert(slot, (entry.clone(), frames))),
+                // When the book next changes it is tried again; meanwhile the member hears nothing.
+                Err(error) => eprintln!("quorate: node {}: {error}", entry.node),
+            }
         }
-        let (frames, outgoing) = sync_channel(FRAMES);
-        let ends = Ends {
-            group: GroupId::new(config.group.id),
-            from: NodeId::new(config.node.id),
-            to: NodeId::new(id),
-            address: member.address.clone(),
-        };
-        spawn("link", move || link::run(&ends, &outgoing))?;
-        Ok(Some(frames))
-    };
-    config.member_ids().into_iter().map(start).collect()
+    }
 }
 
 /// Monotonic time since the node began, and civil time.
@@ -231,12 +246,11 @@ impl HostClock {
     }
 }
 
-/// Where frames for each member go, by slot; none for this node itself.
-type Links = Vec<Option<SyncSender<Arc<[u8]>>>>;
-
 /// What the driver's effects go out on.
-struct Wires {
-    links: Links,
+struct Wires<S: Service> {
+    links: Links<S>,
+    door: Arc<Door>,
+    book: SharedBook,
     clients: BTreeMap<u64, SyncSender<Vec<u8>>>,
     tasks: Sender<Task>,
     /// The thread that writes has ended.
@@ -245,9 +259,9 @@ struct Wires {
     leader: Option<NodeId>,
 }
 
-impl Io for Wires {
+impl<S: Service> Io for Wires<S> {
     fn send(&mut self, to: Slot, frame: &Arc<[u8]>) {
-        if let Some(Some(link)) = self.links.get(to.position()) {
+        if let Some((_, link)) = self.links.links.get(&to) {
             let _ = link.try_send(Arc::clone(frame));
         }
     }
@@ -270,13 +284,19 @@ impl Io for Wires {
             self.leader = Some(node);
         }
     }
+
+    fn members(&mut self, book: &Book) {
+        self.book.replace(book);
+        self.links.follow(book);
+        self.door.keep(book.others().map(|(slot, _)| slot).collect());
+    }
 }
 
 /// Takes what happens and keeps deadlines until the node is asked to stop or must.
 fn run<S: Service>(
     mut driver: Driver<S>,
     clock: HostClock,
-    mut wires: Wires,
+    mut wires: Wires<S>,
     inbox: &Receiver<Event<S>>,
 ) -> Result<(), Stopped> {
     let mut batch = Vec::new();
@@ -305,6 +325,11 @@ fn run<S: Service>(
                     events.push(driver::Event::DiskFailed);
                     failure = Some(why);
                 }
+                Event::Gone(Gone::Left) => return Ok(()),
+                Event::Gone(Gone::Outlived(by)) => {
+                    let what = "a later life of this node";
+                    return Err(Stopped(format!("{what} ({by}) is a member; the node stops")));
+                }
                 Event::Stop => return Ok(()),
             }
         }
@@ -321,6 +346,9 @@ fn run<S: Service>(
                 _ => None,
             });
             failure.get_or_insert_with(|| "the thread that writes has ended".to_owned());
+        }
+        if driver.book().have_left() {
+            return Ok(());
         }
         if let Some(why) = failure {
             return Err(Stopped(format!("{why}; the node stops, what was acknowledged is kept")));

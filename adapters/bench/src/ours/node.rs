@@ -10,7 +10,7 @@ use quorate::membership::detector;
 use quorate::node::{Config, Input, Node, Output, Turns};
 use quorate::replica::{self, Entry, Header, Replica, Request};
 use quorate::time::Span;
-use quorate::{Machine, hlc, raft};
+use quorate::{Machine, raft};
 use std::collections::VecDeque;
 
 /// How many groups there are, where that is not what is counted.
@@ -202,7 +202,8 @@ fn open(at: usize, groups: u64) -> Node<Tally> {
         let (me, seed) = (slot(at), number << 8 | at as u64);
         let base = raft_config(at, NODES);
         let raft = raft::Config { me, seed, rests: true, ..base };
-        let config = replica::Config { raft, clock: hlc::Config::default() };
+        let (clock, roster) = Default::default();
+        let config = replica::Config { raft, clock, roster };
         let replica = Replica::new(config, Tally::default()).expect("the configuration is sound");
         node.open(GroupId::new(number), replica, &nodes).expect("there is room");
     }

@@ -3,7 +3,7 @@
 use super::relay::Link;
 use quorate::id::GroupId;
 use quorate_host::protocol::Status;
-use quorate_std::client;
+use quorate_std::ask;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
@@ -115,7 +115,7 @@ impl Nodes {
     /// What every node says of itself, if it answers.
     pub(super) fn statuses(&self) -> Vec<Option<Status>> {
         let ask = |address: &SocketAddr| {
-            client::status(&address.to_string(), GROUP, Duration::from_millis(300)).ok()
+            ask::status(&address.to_string(), GROUP, Duration::from_millis(300)).ok()
         };
         self.addresses.iter().map(ask).collect()
     }
