@@ -1,6 +1,6 @@
 //! Joining a group: a node with an empty data folder gets a seat, and writes down which.
 
-use crate::output::{Waiting, tell};
+use crate::output::{Waiting, show, tell};
 use crate::verdict::{Failure, Verdict};
 use quorate::id::{GroupId, Incarnation, NodeId};
 use quorate::membership::roster::Life;
@@ -18,7 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Gets a seat for a node that has none yet.
 pub(crate) fn join(config: &Config, nodes: &[String]) -> Verdict {
     let folder = open(config)?;
-    if folder.seat().is_some() { Ok(()) } else { take_seat(config, folder, nodes, None, PATIENCE) }
+    if folder.seat().is_none() {
+        tell(&take_seat(config, folder, nodes, None, PATIENCE)?);
+    }
+    Ok(())
 }
 
 /// Gets a seat for a new life of a node, in place of the one that lost its data.
@@ -35,7 +38,7 @@ pub(crate) fn replace(file: &Path, nodes: &[String], timeout: Duration) -> Verdi
     }
     let lost = latest_life(&config, nodes, timeout)?;
     folder.outlive(lost).map_err(|error| Failure::Refused(error.to_string()))?;
-    take_seat(&config, folder, nodes, Some(lost), timeout)
+    show(&take_seat(&config, folder, nodes, Some(lost), timeout)?)
 }
 
 fn open(config: &Config) -> Result<Folder, Failure> {
@@ -55,13 +58,14 @@ fn latest_life(config: &Config, nodes: &[String], timeout: Duration) -> Result<u
     })
 }
 
+/// Returns what has come of it, in words.
 fn take_seat(
     config: &Config,
     mut folder: Folder,
     nodes: &[String],
     replaces: Option<u64>,
     timeout: Duration,
-) -> Verdict {
+) -> Result<String, Failure> {
     let address = address_of(&config.node).map_err(|error| Failure::Usage(error.to_string()))?;
     let (node, group) = (NodeId::new(config.node.id), GroupId::new(config.group.id));
     let life = Life { node, incarnation: Incarnation::new(folder.incarnation()) };
@@ -87,6 +91,5 @@ fn take_seat(
         heartbeat_timeout_ms,
     };
     folder.settle(seat).map_err(|error| kept(&error))?;
-    tell(&format!("node {node} has seat {slot} in group {group}"));
-    Ok(())
+    Ok(format!("node {node} has seat {slot} in group {group}"))
 }

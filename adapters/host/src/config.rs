@@ -20,8 +20,8 @@
 //! so: `advertise = "HOST:PORT"`, in `[node]`.
 //!
 //! The members are those who found the group, and the same in the files of all of them, in any order: slots
-//! are given by rising id. A node that joins a group later names no members, and is told what the group
-//! goes by.
+//! are given by rising id. A node that joins a group later names none, and is told what the group goes by;
+//! or names some, itself among them, if it reaches them elsewhere than they say.
 //!
 //! Whatever is wrong is refused before anything is started, with one line that names the place and
 //! says what to do.

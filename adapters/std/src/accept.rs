@@ -200,7 +200,12 @@ fn listen<S: Service>(
     stream.set_read_timeout(Some(HANDSHAKE))?;
     stream.set_write_timeout(Some(HANDSHAKE))?;
     let mut reader = BufReader::with_capacity(64 << 10, &**stream);
-    let hello: Hello = frame::read(&mut reader, &mut Vec::new(), Kind::Hello, house.group)?;
+    let hello = frame::read(&mut reader, &mut Vec::new(), Kind::Hello, house.group);
+    if let Err(frame::Error::Group { .. }) = hello {
+        // The frame of the answer says which group is served here, whatever stands in it.
+        welcome(stream, house.group, &Welcome::NotAMember)?;
+    }
+    let hello: Hello = hello?;
     let me = house.book.read().me().node;
     match hello {
         Hello::Member { from, since, address, to, incarnation } => {

@@ -6,6 +6,7 @@
 mod clock;
 mod command;
 mod core;
+pub(crate) mod gossip;
 mod node;
 mod replica;
 
@@ -42,6 +43,7 @@ pub(crate) fn run(words: &[&str], units: u64) -> Option<Measured> {
         ["rest-node"] => Some(node::rest(units)),
         ["share-node"] => Some(node::share(units)),
         ["stamp"] => Some(load::silently(|| clock::stamp(units))),
+        ["answer"] => Some(load::silently(|| gossip::answer(units))),
         ["update"] => Some(load::silently(|| clock::update(units))),
         _ => None,
     }
