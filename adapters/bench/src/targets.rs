@@ -25,7 +25,7 @@ pub(crate) struct Target {
 }
 
 /// All that can be measured yet.
-pub(crate) const ALL: [Target; 10] = [
+pub(crate) const ALL: [Target; 11] = [
     Target { id: "T1", about: "instructions per commit, one at a time", measure: one_at_a_time },
     Target { id: "T2", about: "instructions per commit, in batches", measure: in_batches },
     Target { id: "T3", about: "commits per second of one processor", measure: per_second },
@@ -39,6 +39,7 @@ pub(crate) const ALL: [Target; 10] = [
         about: "gossip: a probe, a crash among 64, and what it costs",
         measure: discovery,
     },
+    Target { id: "T18", about: "many groups on a node", measure: many_groups },
     Target { id: "T19", about: "an election", measure: election },
 ];
 
@@ -313,6 +314,25 @@ fn discovery(bench: &mut Bench) -> Rows {
         row("a crash", "messages until all know", messages).beside(foca(946.0)),
         row("quiet", "messages of one a second", quiet).beside(foca(1.35)).must(1.35),
         row(&wrongly, "members", convicted as f64).must(0.0),
+    ])
+}
+
+/// Instructions of a core in a second.
+const CORE: f64 = 3e9;
+
+fn many_groups(bench: &mut Bench) -> Rows {
+    const SECONDS: u64 = 60;
+    let held = bench.counter.whole(Cost::BytesHeld, "ours hold-node", 10_000)?;
+    // Of all three nodes, and of the loop.
+    let work = bench.counter.cost(Cost::Instructions, "ours rest-node", SECONDS)? / 3.0;
+    let index = child::once("ours share-node", 200_000)?.0.messages as f64 / 1e6;
+    let idle = "10,000 idle groups, a node of three";
+    let mut fair = Row::new("T18", "500 busy groups, unequal work", "Jain's index", index);
+    fair.better = Better::More;
+    Ok(vec![
+        Row::new("T18", idle, "bytes, heap and inline", held).must(15e6).stands_at(16.33e6),
+        Row::new("T18", idle, "percent of a core", 100.0 * work / CORE).must(0.5),
+        fair.must(0.95),
     ])
 }
 
