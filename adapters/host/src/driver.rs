@@ -10,7 +10,7 @@ use crate::protocol::{
 };
 use crate::recording::Recorder;
 use crate::store::{Done, Task};
-use quorate::id::{ClientId, GroupId, Index, NodeId, Slot};
+use quorate::id::{ClientId, GroupId, Index, Members, NodeId, Slot};
 use quorate::raft::{Read, Write};
 use quorate::replica::{self, Entry, Input, Outcome, Output, Replica};
 use quorate::time::{Instant, Now};
@@ -34,6 +34,8 @@ pub enum Event<S: Service> {
     Disk(Done),
     /// The disk has failed.
     DiskFailed,
+    /// The node is to leave: another should lead, if it leads.
+    HandOver,
 }
 
 /// What a runtime performs. Nothing here may block for long.
@@ -72,6 +74,10 @@ pub struct Driver<S: Service> {
     /// Who waits for an entry, in the order of the log; and for a read, in the order of rounds.
     waiting: VecDeque<Waiter>,
     reading: VecDeque<(Read, u64, u64, S::Query)>,
+    /// When each member was last heard, by slot.
+    heard: Vec<Instant>,
+    /// Until when a successor is waited for, once the node is to leave.
+    leaving: Option<Instant>,
     recorder: Option<Recorder>,
 }
 
@@ -93,6 +99,8 @@ impl<S: Service> Driver<S> {
             batch_from: Vec::new(),
             waiting: VecDeque::new(),
             reading: VecDeque::new(),
+            heard: vec![Instant::ORIGIN; Members::MOST],
+            leaving: None,
             recorder: None,
         }
     }
@@ -104,9 +112,17 @@ impl<S: Service> Driver<S> {
         self
     }
 
-    /// When the replica wants a tick.
+    /// When the replica wants a tick, or no successor is waited for any more.
     pub fn deadline(&self) -> Option<Instant> {
-        self.replica.deadline()
+        self.replica.deadline().into_iter().chain(self.leaving).min()
+    }
+
+    /// Whether the node was to leave, and may: another leads, or none was found within an election
+    /// timeout.
+    pub fn has_handed_over(&self, now: Instant) -> bool {
+        let raft = self.replica.raft();
+        let has_successor = || raft.leader().is_some_and(|leader| leader != raft.config().me);
+        self.leaving.is_some_and(|until| until <= now || has_successor())
     }
 
     /// The replica.
@@ -152,11 +168,15 @@ impl<S: Service> Driver<S> {
         let stepped = match event {
             Event::Tick => self.step(now, Input::Tick),
             Event::Member(from, MemberMessage { header, entries, chunk }) => {
+                if let Some(heard) = self.heard.get_mut(from.position()) {
+                    *heard = now.mono;
+                }
                 self.step(now, Input::Message { from, header, entries: &entries, chunk: &chunk })
             }
             Event::Disk(Done::Persisted(receipt)) => self.step(now, Input::Persisted(receipt)),
             Event::Disk(Done::Stored(snapshot)) => self.step(now, Input::Stored(snapshot)),
             Event::DiskFailed => self.step(now, Input::PersistFailed),
+            Event::HandOver => self.hand_over(now),
             Event::Request(connection, Request { number, ask }) => {
                 return self.answer(now, (connection, number), ask, io);
             }
@@ -165,6 +185,23 @@ impl<S: Service> Driver<S> {
         if stepped.is_ok() {
             self.perform(None, io);
         }
+    }
+
+    /// Hands leadership to the voter that has acknowledged most of the log; of several, to the one that
+    /// was heard last, for it is the most likely to live.
+    fn hand_over(&mut self, now: Now) -> Result<(), Refused> {
+        let raft = self.replica.raft();
+        let configuration = raft.configuration();
+        let electable = configuration.voters().minus(configuration.witnesses());
+        let heard = |slot: Slot| self.heard.get(slot.position()).copied();
+        let peers = raft.peers().filter(|(slot, _)| electable.contains(*slot));
+        let successor = peers.max_by_key(|(slot, peer)| (peer.matched, heard(*slot)));
+        let patience = raft.config().election_timeout;
+        self.leaving.get_or_insert(now.mono);
+        let Some((slot, _)) = successor else { return Ok(()) };
+        self.step(now, Input::Transfer(slot))?;
+        self.leaving = Some(now.mono.after(patience));
+        Ok(())
     }
 
     fn answer(
@@ -241,7 +278,7 @@ impl<S: Service> Driver<S> {
                 Output::Applied { index } => self.reply_up_to(index, io),
                 Output::Leading => io.leader(self.node(self.replica.raft().config().me)),
                 Output::Following { leader } => self.follow(leader, io),
-                // Nobody asks this host to hand leadership over.
+                // The node leaves all the same.
                 Output::NotTransferred { .. } => {}
                 Output::Reading { read } => {
                     if let Some((connection, number, query)) = query.take() {
