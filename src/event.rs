@@ -88,6 +88,11 @@ pub enum Event {
         /// Whose it was.
         client: crate::id::ClientId,
     },
+    /// The roster has changed: somebody came, moved, is to leave, or has left.
+    RosterChanged {
+        /// The entry that changed it.
+        at: Index,
+    },
     /// A message of another node's detector or gossip was ignored, in whole or in part.
     Unheeded {
         /// Who sent it.
@@ -117,6 +122,7 @@ impl Event {
             Self::StampTooEarly { .. } => 13,
             Self::SessionEvicted { .. } => 14,
             Self::Unheeded { .. } => 15,
+            Self::RosterChanged { .. } => 16,
         }
     }
 }
@@ -197,7 +203,8 @@ mod tests {
             Event::StampTooEarly { index: from },
             Event::SessionEvicted { client: crate::id::ClientId::new(1) },
             Event::Unheeded { from: NodeId::new(1), why: Ignored::Stale },
+            Event::RosterChanged { at: from },
         ];
-        assert!(events.iter().map(|event| event.code()).eq(1..=15));
+        assert!(events.iter().map(|event| event.code()).eq(1..=16));
     }
 }

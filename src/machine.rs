@@ -4,6 +4,7 @@ use crate::event::Event;
 use crate::hlc;
 use crate::id::Slot;
 use crate::limits::Limit;
+use crate::membership::roster::Unfit;
 use crate::time::{Instant, Now};
 use core::fmt;
 
@@ -149,6 +150,8 @@ pub enum Refused {
     Meaningless,
     /// The clock does not permit a stamp now.
     Clock(hlc::Error),
+    /// It makes no sense for those who are members now.
+    Unfit(Unfit),
     /// The machine has stopped for good, because a write failed or its state contradicts itself:
     /// restart it from what is on disk.
     Stopped,
@@ -181,6 +184,7 @@ impl fmt::Display for Refused {
                 f.write_str("the request is empty, or names what does not exist or cannot be")
             }
             Self::Clock(error) => error.fmt(f),
+            Self::Unfit(why) => why.fmt(f),
             Self::Stopped => f.write_str("the machine has stopped; restart it from its disk"),
         }
     }

@@ -4,8 +4,8 @@
 //! answers it for itself, at once, without a quorum, and may be wrong. *Who belongs* is decided: it is an
 //! entry in the log (see [`raft::Configuration`](crate::raft::Configuration)), and all agree on it.
 //!
-//! > **Sensing advises and never decides.** Nothing here edits a configuration. Detectors that were
-//! > wired to one have removed live members one by one until a minority was a quorum (consul#5922).
+//! > **Sensing advises and never decides.** No verdict edits a configuration. Detectors that were wired to
+//! > one have removed live members one by one until a minority was a quorum (consul#5922).
 //!
 //! [`Detector`] senses, among the nodes that a node talks to anyway: it is told whom to watch, watches
 //! all of them, and believes only what it hears of each itself.
@@ -16,7 +16,9 @@
 mod address;
 pub mod detector;
 pub mod gossip;
+pub mod roster;
 
 pub use address::Address;
 pub use detector::Detector;
 pub use gossip::Gossip;
+pub use roster::Roster;

@@ -15,11 +15,13 @@
 //! (etcd#12136). A leader that no longer votes leads until that is committed, without counting itself,
 //! and then retires: it says so to its followers first, or they could not tell.
 
-use super::{Configuration, Output, Raft, Role};
+use super::{Change, Configuration, Output, Raft, Role};
 use crate::event::SteppedDown;
-use crate::id::{EntryId, Slot};
+use crate::id::{EntryId, Members, Slot};
 use crate::limits::Limit;
 use crate::machine::{Outbox, Refused};
+use crate::membership::roster::Sight;
+use crate::time::Span;
 
 impl Raft {
     /// Whether this leader may append a configuration now.
@@ -65,6 +67,34 @@ impl Raft {
         let is_short = self.log.floor() == EntryId::ZERO && last.number() <= lag;
         let keeps_up = |slot| now.members().contains(slot) && leading.keeps_up(slot, last, lag);
         new.find(|&slot| !is_short && !keeps_up(slot))
+    }
+
+    /// What this member sees of the others, if it leads, and who of them has been silent for so long.
+    pub(crate) fn sight(&self, silence: Option<Span>) -> Option<Sight> {
+        let Role::Leader(leading) = &self.role else { return None };
+        let (me, configuration, at) =
+            (self.config.me, *self.configuration(), self.log.configured().at);
+        let members = |is: &dyn Fn(Slot) -> bool| -> Members {
+            configuration.members().iter().filter(|slot| is(*slot)).collect()
+        };
+        let unheard = |slot: Slot| match leading.peers.get(slot.position()) {
+            Some(peer) if slot != me => self.now.since(peer.heard),
+            _ => Span::ZERO,
+        };
+        let holds = |slot| if slot == me { self.disk.durable() } else { leading.matched(slot) };
+        let is_fit = |slot: &Slot| {
+            let votes = configuration.simple(&[Change::AddVoter(*slot)]);
+            votes.is_ok_and(|votes| self.laggard(&votes).is_none())
+        };
+        Some(Sight {
+            me,
+            configuration,
+            changing: self.is_transferring() || !self.may_change(),
+            fit: configuration.learners().iter().filter(is_fit).collect(),
+            alive: members(&|slot| unheard(slot) < self.config.election_timeout),
+            informed: members(&|slot| holds(slot) >= at),
+            silent: members(&|slot| silence.is_some_and(|silence| unheard(slot) >= silence)),
+        })
     }
 
     /// Appends a configuration. `check_change` has made sure that it may.

@@ -4,6 +4,7 @@ use crate::bounded::Ring;
 use crate::hlc::Stamp;
 use crate::id::{ClientId, Index};
 use crate::limits;
+use crate::membership::roster;
 use core::hash::{Hash, Hasher};
 
 /// What a client asks for.
@@ -40,6 +41,8 @@ pub enum Body<C> {
     Request(Request<C>),
     /// The leader's own, because the state machine said that it was due.
     Due(C),
+    /// It changes the roster.
+    Roster(roster::Command),
 }
 
 /// An entry of the log. Its identity is where it stands.
@@ -58,7 +61,10 @@ impl<C> Entry<C> {
     pub(super) fn weight(&self, command: fn(&C) -> u64) -> u64 {
         let own = size_of::<Entry<()>>() as u64;
         match &self.body {
-            Body::Barrier | Body::Change | Body::Request(Request::Open { .. }) => own,
+            Body::Barrier
+            | Body::Change
+            | Body::Roster(_)
+            | Body::Request(Request::Open { .. }) => own,
             Body::Request(Request::Command { command: it, .. }) | Body::Due(it) => {
                 own.saturating_add(command(it))
             }

@@ -16,8 +16,8 @@ pub(super) enum Source<'a, C> {
     Entries(Index, &'a [Entry<C>]),
     /// Clients' requests, to be stamped from a stamp on and to stand from an index on.
     Requests(Stamp, Index, &'a [Request<C>]),
-    /// A command that is due, with its stamp.
-    Due(Stamp, &'a C),
+    /// What is this leader's own, with its stamp.
+    Own(Stamp, Body<C>),
 }
 
 /// The outbox that Raft fills, open only for the length of one of its steps.
@@ -127,9 +127,7 @@ impl<C: Clone, X: ?Sized> Lift<'_, C, X> {
                 let request = requests.get(place)?.clone();
                 Some(Entry { stamp: stamp.plus(place as u64), body: Body::Request(request) })
             }),
-            Source::Due(stamp, command) => {
-                Some(Entry { stamp: *stamp, body: Body::Due((*command).clone()) })
-            }
+            Source::Own(stamp, body) => Some(Entry { stamp: *stamp, body: body.clone() }),
         };
         given.unwrap_or_else(|| {
             // What Raft appends by itself is a change or a leader's barrier.

@@ -6,7 +6,7 @@
 //! host cannot bind bytes to the wrong place.
 //!
 //! **State** the [`Raft`] machine, a window of entries that spans exactly Raft's log, the clock, the
-//! sessions, the state machine with the index applied, and at most two snapshots: the durable one
+//! sessions, the roster, the state machine with the index applied, and at most two snapshots: the durable one
 //! at the floor, and one that is being received or stored. **Rules**, each in one place:
 //!
 //! | rule | where |
@@ -15,6 +15,7 @@
 //! | entries are applied in order, once, when Raft says that they are committed | `Replica::apply` |
 //! | a command takes effect once per session and number | `session` |
 //! | a read is served when what was committed when its round ended is applied | `Replica::tell_reads` |
+//! | who is to belong to the group is brought in, and who is not is let go | `members` |
 //! | a snapshot is the state exactly at its boundary, sessions included | `snapshot` |
 //!
 //! The host encodes each output before the next step: [`Output::Persist`] with
@@ -24,6 +25,7 @@
 
 mod entry;
 mod lift;
+mod members;
 mod session;
 mod snapshot;
 pub mod witness;
@@ -34,9 +36,11 @@ pub use witness::Witness;
 
 use crate::event::{Event, Ignored, Stopped};
 use crate::hlc::{self, Clock, Stamp};
-use crate::id::{ClientId, EntryId, Index, Members, Slot, Term};
+use crate::id::{ClientId, EntryId, Incarnation, Index, Members, Slot, Term};
 use crate::limits::Limit;
 use crate::machine::{Machine, Outbox, Refused, check_outbox};
+use crate::membership::Address;
+use crate::membership::roster::{self, Life, Roster};
 use crate::quorum::Vote;
 use crate::raft::{self, Raft, Read, Receipt, Write};
 use crate::state_machine::{Position, StateMachine};
@@ -55,6 +59,9 @@ pub struct Config {
     pub raft: raft::Config,
     /// The clock. The log holds every stamp, so it needs no reserve.
     pub clock: hlc::Config,
+    /// What the group should look like, as far as its [roster](crate::membership::roster) goes. A group
+    /// that admits nobody has an empty one, and then its host alone changes the configuration.
+    pub roster: roster::Config,
 }
 
 /// What travels between replicas, beside entries and snapshot bytes.
@@ -106,6 +113,23 @@ pub enum Input<'a, C> {
     StepDown,
     /// Hand leadership over to this member: refused unless this member leads and that one can.
     Transfer(Slot),
+    /// Give this life of a node a seat, and bring it into the group: refused unless this member leads and
+    /// it makes sense. Asked again it does no harm, and tells where the node is reached now. Once the
+    /// entry of [`Output::Submitted`] is applied, [`Replica::roster`] says where it sits; if nowhere,
+    /// somebody else was faster: ask again.
+    Admit {
+        /// Whom.
+        life: Life,
+        /// Where it is reached.
+        address: Address,
+        /// The slot that it has in the configuration, if it founded the group and has no seat yet.
+        founder: Option<Slot>,
+        /// The incarnation of the same node that it replaces.
+        replaces: Option<Incarnation>,
+    },
+    /// Let this life of a node leave the group: refused unless this member leads and it makes sense. It
+    /// has left when [`raft::Configuration::members`] without it is committed.
+    Dismiss(Life),
     /// Change the configuration to this one, in one of the steps that [`raft::Configuration`] has:
     /// refused unless this member leads and earlier changes are committed.
     Reconfigure(raft::Configuration),
@@ -236,6 +260,11 @@ pub struct Replica<S: StateMachine> {
     sessions: Sessions<S::Response>,
     state: S,
     applied: Position,
+    /// Who sits in which slot, and who should.
+    roster: Roster,
+    planned: roster::Config,
+    /// Until when leadership is not handed over again because this member is to leave.
+    keeps_until: Instant,
     /// The latest time that this replica was told.
     now: Instant,
     levels: Levels,
@@ -245,8 +274,8 @@ pub struct Replica<S: StateMachine> {
     next: Option<Held>,
     /// Members that do not take this leader's stamps yet.
     early: Members,
-    /// The entry of this reign's last command that was due by itself.
-    due_in: Index,
+    /// The last entry of this reign that nobody asked for.
+    own_in: Index,
     /// When the state machine next has something due, and until when it is not tried again.
     due_at: Option<Instant>,
     due_pause: Instant,
@@ -301,12 +330,15 @@ impl<S: StateMachine> Replica<S> {
             sessions: Sessions::new(limits.sessions),
             state,
             applied,
+            roster: Roster::new(),
+            planned: config.roster,
+            keeps_until: Instant::ORIGIN,
             now: Instant::ORIGIN,
             levels: Levels::default(),
             held: None,
             next: None,
             early: Members::NONE,
-            due_in: Index::ZERO,
+            own_in: Index::ZERO,
             due_at: None,
             due_pause: Instant::ORIGIN,
             raft,
@@ -403,6 +435,12 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
+    /// Who sits in which slot, as of [`applied`](Self::applied).
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
     /// The Raft machine below.
     #[must_use]
     pub const fn raft(&self) -> &Raft {
@@ -489,6 +527,10 @@ impl<S: StateMachine> Machine for Replica<S> {
             Input::Transfer(to) => {
                 self.below(now, raft::Input::Transfer(to), Source::Nothing, out)?;
             }
+            Input::Admit { life, address, founder, replaces } => {
+                self.give_seat(now, (life, address), founder, replaces, out)?;
+            }
+            Input::Dismiss(life) => self.enter(now, roster::Command::Dismiss(life), out)?,
             Input::Reconfigure(to) => {
                 self.below(now, raft::Input::Reconfigure(to), Source::Nothing, out)?;
             }
@@ -505,8 +547,8 @@ impl<S: StateMachine> Machine for Replica<S> {
     }
 
     fn max_outputs(&self) -> usize {
-        // Raft steps for the input, and again for what follows from it: a command that is due, a
-        // leader that steps down, a damaged snapshot. Then: submitted; stored, applied and readable,
+        // Raft steps for the input, and again for what follows from it: a step of the plan for the roster or
+        // a command that is due, a leader that steps down, a damaged snapshot. Then: submitted; stored, applied and readable,
         // each for two causes at most.
         self.raft.max_outputs().saturating_mul(3).saturating_add(7)
     }
@@ -554,15 +596,26 @@ impl<S: StateMachine> Replica<S> {
     fn tick<X: Outbox<Output> + ?Sized>(&mut self, now: Now, out: &mut X) -> Result<(), Refused> {
         self.below(now, raft::Input::Tick, Source::Nothing, out)?;
         let now = self.forward(now);
+        let has_changed = self.tend(now, out)?;
         let is_due = self.next_due(now).is_some_and(|at| at <= now.mono);
         let Some((_, command)) = self.state.due().filter(|_| is_due) else { return Ok(()) };
         // If it cannot be proposed now, it is tried again a heartbeat later.
         self.due_pause = now.mono.after(self.raft.config().heartbeat);
+        if has_changed { Ok(()) } else { self.propose(now, Body::Due(command), out) }
+    }
+
+    /// Proposes what nobody has asked for, if that can be done now.
+    fn propose<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        now: Now,
+        body: Body<S::Command>,
+        out: &mut X,
+    ) -> Result<(), Refused> {
         let propose = raft::Input::Propose { count: 1 };
         if self.raft.check(&propose).is_ok() && self.clock.stamps(now, 1).is_ok() {
             let stamp = self.clock.last();
-            self.below(now, propose, Source::Due(stamp, &command), out)?;
-            self.due_in = self.raft.log().last().index;
+            self.below(now, propose, Source::Own(stamp, body), out)?;
+            self.own_in = self.raft.log().last().index;
         }
         Ok(())
     }
@@ -732,6 +785,11 @@ impl<S: StateMachine> Replica<S> {
             match &entry.body {
                 Body::Barrier => self.state.leader_changed(at),
                 Body::Change => {}
+                Body::Roster(command) => {
+                    if self.roster.apply(index, command) {
+                        out.event(Event::RosterChanged { at: index });
+                    }
+                }
                 Body::Due(command) => {
                     self.state.apply(at, command);
                 }
@@ -757,7 +815,7 @@ impl<S: StateMachine> Replica<S> {
     /// A leader whose stamps a quorum does not take has a clock that is wrong: it makes way.
     fn defer_to_clocks<X: Outbox<Output> + ?Sized>(&mut self, now: Now, out: &mut X) {
         if !self.raft.leads() {
-            (self.early, self.due_in) = (Members::NONE, Index::ZERO);
+            (self.early, self.own_in) = (Members::NONE, Index::ZERO);
             return;
         }
         if self.early.is_empty() {
@@ -789,7 +847,7 @@ impl<S: StateMachine> Replica<S> {
 
     /// When the state machine next has something due, if this member leads and has not proposed it.
     fn next_due(&self, now: Now) -> Option<Instant> {
-        if !self.raft.leads() || self.applied.entry.index < self.due_in {
+        if !self.raft.leads() || self.applied.entry.index < self.own_in {
             return None;
         }
         let (stamp, _) = self.state.due()?;

@@ -1,7 +1,7 @@
 //! Snapshots of a replica: the state, the sessions and the position, as bytes.
 //!
 //! The bytes are the position of the boundary, the configuration there, the length of the sessions,
-//! the sessions, then what the state machine writes: equal replicas make equal bytes, so a transfer that
+//! the sessions, the roster, then what the state machine writes: equal replicas make equal bytes, so a transfer that
 //! one leader began another may finish.
 
 use super::{Header, Output, Replica, Sessions, Source};
@@ -11,6 +11,7 @@ use crate::hlc::Stamp;
 use crate::id::EntryId;
 use crate::limits;
 use crate::machine::{Outbox, Refused};
+use crate::membership::Roster;
 use crate::raft::{self, Base, Configuration, Snapshot};
 use crate::state_machine::{Position, StateMachine};
 use crate::time::Now;
@@ -135,6 +136,7 @@ impl<S: StateMachine> Replica<S> {
         self.applied.stamp.encode(bytes)?;
         self.raft.log().configuration_at(self.applied.entry.index).encode(bytes)?;
         self.sessions.encode(bytes)?;
+        self.roster.encode(bytes)?;
         self.state.snapshot(bytes)
     }
 
@@ -148,8 +150,9 @@ impl<S: StateMachine> Replica<S> {
             return Err(Malformed);
         }
         let sessions = Sessions::decode(&mut bytes, self.raft.config().limits.sessions)?;
+        let roster = Roster::decode(&mut bytes)?;
         self.state.restore(bytes)?;
-        self.sessions = sessions;
+        (self.sessions, self.roster) = (sessions, roster);
         self.applied = Position { entry, stamp };
         self.levels.committed = self.levels.committed.max(entry.index);
         self.clock.raise(stamp);

@@ -4,9 +4,12 @@ use crate::driver::{Choices, Lawful};
 use crate::raft::{message, snapshot};
 use crate::sum::{Sum, add, open};
 use quorate::hlc::{self, Stamp};
-use quorate::id::Slot;
+use quorate::id::{Incarnation, Index, NodeId, Slot};
+use quorate::membership::Address;
+use quorate::membership::roster::{self, Command, Life};
 use quorate::raft::{self, Raft, Receipt};
 use quorate::replica::{Body, Config, Entry, Header, Input, Output, Replica, Request};
+use quorate::time::Span;
 
 /// An input with the payload that it brings.
 #[derive(Clone, Debug)]
@@ -22,7 +25,19 @@ impl Lawful for Replica<Sum> {
     fn begin(choices: &mut Choices<'_>) -> Self {
         let raft = Raft::begin(choices).config().clone();
         let state = Sum { due: Some(Stamp::at_millis(1_790_000_000_100)), ..Sum::default() };
-        Self::new(Config { raft, clock: hlc::Config::default() }, state).expect("it is sound")
+        Self::new(
+            Config {
+                raft,
+                clock: hlc::Config::default(),
+                roster: roster::Config {
+                    replication_factor: 1 + choices.below(5) as usize,
+                    evict_after: (choices.below(2) == 0).then_some(Span::secs(1)),
+                    min_voters: choices.below(4) as usize,
+                },
+            },
+            state,
+        )
+        .expect("it is sound")
     }
 
     fn tick() -> Given {
@@ -64,6 +79,14 @@ impl Lawful for Replica<Sum> {
             }
             36 => Given::Plain(Input::StepDown),
             37 if choices.below(16) == 0 => Given::Plain(Input::PersistFailed),
+            38..42 => Given::Plain(match changed(choices) {
+                Command::Admit { life, address, slot, replaces } => {
+                    let founder = (choices.below(2) == 0).then_some(slot);
+                    Input::Admit { life, address, founder, replaces }
+                }
+                Command::Dismiss(life) => Input::Dismiss(life),
+                Command::Vacate { slot, .. } => Input::Suspect(slot),
+            }),
             _ => heard(self, choices),
         }
     }
@@ -87,6 +110,24 @@ fn asked(choices: &mut Choices<'_>) -> Request<u64> {
     }
 }
 
+/// A change of the roster.
+fn changed(choices: &mut Choices<'_>) -> Command {
+    let life = Life {
+        node: NodeId::new(1 + choices.below(5)),
+        incarnation: Incarnation::new(1 + choices.below(3)),
+    };
+    let (address, slot) = (Address::default(), Slot::new(choices.below(8) as u8));
+    match choices.below(5) {
+        0 => Command::Dismiss(life),
+        1 => Command::Vacate { slot, since: Index::new(choices.near(4)) },
+        _ => {
+            let replaces = Some(Incarnation::new(choices.below(3)));
+            let replaces = replaces.filter(|_| choices.below(2) == 0);
+            Command::Admit { life, address, slot, replaces }
+        }
+    }
+}
+
 /// A message, most often with the payload that it claims to bring.
 fn heard(replica: &Replica<Sum>, choices: &mut Choices<'_>) -> Given {
     let raft = replica.raft();
@@ -101,9 +142,10 @@ fn heard(replica: &Replica<Sum>, choices: &mut Choices<'_>) -> Given {
     let last = replica.clock().last().max(Stamp::at_millis(1_790_000_000_000));
     let entry = |n: u64, choices: &mut Choices<'_>| Entry {
         stamp: last.plus(choices.near(n)),
-        body: match choices.below(4) {
+        body: match choices.below(5) {
             0 => Body::Barrier,
             1 => Body::Due(1),
+            2 => Body::Roster(changed(choices)),
             _ => Body::Request(asked(choices)),
         },
     };

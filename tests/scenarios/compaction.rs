@@ -107,7 +107,11 @@ fn a_crash_between_a_snapshot_and_the_write_that_follows_it_loses_nothing() {
 /// What a follower that has taken in so many entries of one term, some of them committed, stores.
 fn stores(count: usize, committed: u64) -> usize {
     let setup = group(3, 1).setup;
-    let config = Config { raft: setup.raft.config(Slot::new(0), 1), clock: setup.clock };
+    let config = Config {
+        raft: setup.raft.config(Slot::new(0), 1),
+        clock: setup.clock,
+        roster: setup.roster,
+    };
     let mut replica = Replica::new(config, setup.state).unwrap();
     let now = Now::both(Instant::from_micros(1), Wall::from_micros(9_000_000));
     let entries: Vec<_> = (0..count as u64)

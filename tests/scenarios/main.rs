@@ -22,5 +22,6 @@ mod raft_votes;
 mod replica;
 mod replica_snapshots;
 mod replica_weights;
+mod roster;
 mod sum;
 mod witness;

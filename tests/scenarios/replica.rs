@@ -286,7 +286,11 @@ fn a_log_that_goes_on_from_a_missing_snapshot_is_refused_at_the_start() {
     }
     let node = &group.nodes[usize::from(leader)];
     let config = node.machine.as_ref().unwrap().raft().config().clone();
-    let config = quorate::replica::Config { raft: config, clock: quorate::hlc::Config::default() };
+    let config = quorate::replica::Config {
+        raft: config,
+        clock: quorate::hlc::Config::default(),
+        roster: quorate::membership::roster::Config::default(),
+    };
     let mut replica = quorate::replica::Replica::new(config, crate::sum::Sum::default()).unwrap();
     let writes = node.disk.records.iter().flat_map(|record| &record.0);
     let replayed =
@@ -298,7 +302,11 @@ fn a_log_that_goes_on_from_a_missing_snapshot_is_refused_at_the_start() {
 fn a_snapshot_whose_bytes_are_not_what_its_name_says_is_refused() {
     let (group, leader) = led_group(3);
     let config = group.machine(leader).raft().config().clone();
-    let config = quorate::replica::Config { raft: config, clock: quorate::hlc::Config::default() };
+    let config = quorate::replica::Config {
+        raft: config,
+        clock: quorate::hlc::Config::default(),
+        roster: quorate::membership::roster::Config::default(),
+    };
     let boundary = EntryId::new(quorate::id::Term::new(1), Index::new(5));
     let name = raft::Snapshot { boundary, size: 3, digest: 1 };
     let state = crate::sum::Sum::default();
@@ -571,7 +579,11 @@ fn recover(
 ) -> Result<Replica<crate::sum::Sum>, RecoverError> {
     let node = &group.nodes[usize::from(slot)];
     let raft = raft::Config { limits, ..group.machine(slot).raft().config().clone() };
-    let config = Config { raft, clock: quorate::hlc::Config::default() };
+    let config = Config {
+        raft,
+        clock: quorate::hlc::Config::default(),
+        roster: quorate::membership::roster::Config::default(),
+    };
     let snapshot = node.disk.snapshot.as_ref().map(|(name, bytes)| (*name, &bytes[..]));
     let mut replica = Replica::recover(config, crate::sum::Sum::default(), snapshot)?;
     let mut writes = node.disk.records.iter().flat_map(|record| &record.0);
@@ -614,7 +626,11 @@ fn a_log_of_as_many_entries_as_the_limit_is_taken_and_one_of_more_is_not() {
 #[test]
 fn a_follower_whose_log_is_full_makes_room_for_the_next_leader() {
     let setup = group(3, 1).setup;
-    let config = Config { raft: setup.raft.config(Slot::new(0), 1), clock: setup.clock };
+    let config = Config {
+        raft: setup.raft.config(Slot::new(0), 1),
+        clock: setup.clock,
+        roster: setup.roster,
+    };
     let mut replica = Replica::new(config, setup.state).unwrap();
     let now = Now::both(quorate::time::Instant::from_micros(1), Wall::from_micros(9_000_000));
     let entries: Vec<_> = (0..BOARD.entries as u64)

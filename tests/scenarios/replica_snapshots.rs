@@ -23,7 +23,17 @@ impl Alone {
     fn of(voters: Members) -> Self {
         let setup = group(3, 1).setup;
         let raft = quorate::raft::Config { voters, ..setup.raft.config(Slot::new(0), 1) };
-        Self(Replica::new(Config { raft, clock: setup.clock }, setup.state).unwrap())
+        Self(
+            Replica::new(
+                Config {
+                    raft,
+                    clock: setup.clock,
+                    roster: quorate::membership::roster::Config::default(),
+                },
+                setup.state,
+            )
+            .unwrap(),
+        )
     }
 
     /// Takes a step, and says what it said of snapshots.

@@ -71,10 +71,13 @@ pub(crate) type Group = Cluster<Replica<Sum>>;
 /// A group of replicas, at board size.
 pub(crate) fn group(count: u8, seed: u64) -> Group {
     let raft = RaftSetup { seed, ..RaftSetup::of(count) };
-    Cluster::new(
-        count,
-        Setup { raft, clock: quorate::hlc::Config::default(), state: Sum::default() },
-    )
+    Cluster::new(count, setup(raft))
+}
+
+/// How its members are set up.
+pub(crate) fn setup(raft: RaftSetup) -> Setup<Sum> {
+    let (clock, roster) = Default::default();
+    Setup { raft, clock, roster, state: Sum::default() }
 }
 
 /// A group with a leader, and who that is.

@@ -46,7 +46,11 @@ impl Group {
         let voters = Members::first(2);
         let replica = |me| {
             let raft = config(me, voters);
-            let config = Config { raft, clock: quorate::hlc::Config::default() };
+            let config = Config {
+                raft,
+                clock: quorate::hlc::Config::default(),
+                roster: quorate::membership::roster::Config::default(),
+            };
             Replica::new(config, Sum::default()).unwrap()
         };
         let witness = Witness::new(config(2, Members::NONE)).unwrap();

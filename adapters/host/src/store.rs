@@ -17,6 +17,7 @@ use crate::snapshot::{self, Key, Snapshots};
 use quorate::hlc;
 use quorate::id::{EntryId, Index, Slot, Term};
 use quorate::limits::Limits;
+use quorate::membership::roster;
 use quorate::raft::{self, Receipt, Snapshot};
 use quorate::replica::{self, RecoverError, Replica};
 use quorate::time::{Now, Span};
@@ -211,6 +212,7 @@ fn replica_config(config: &Config, boot: u64) -> replica::Config {
             limits: Limits::default(),
         },
         clock: hlc::Config::default(),
+        roster: roster::Config::default(),
     }
 }
 

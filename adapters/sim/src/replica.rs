@@ -2,7 +2,9 @@
 
 use crate::cluster::{Disk, Effect, Stimulus, Subject};
 use crate::raft::{Packet as RaftPacket, Record as RaftRecord, Setup as RaftSetup, step_vec};
-use quorate::id::Slot;
+use quorate::id::{Incarnation, Slot};
+use quorate::membership::Address;
+use quorate::membership::roster::{self, Life};
 use quorate::raft::{Receipt, Write};
 use quorate::replica::{Config, Entry, Header, Input, Output, Replica, Request};
 use quorate::time::{Instant, Now};
@@ -16,6 +18,8 @@ pub struct Setup<S> {
     pub raft: RaftSetup,
     /// The clocks.
     pub clock: hlc::Config,
+    /// What the group should look like.
+    pub roster: roster::Config,
     /// The state machine in its first state.
     pub state: S,
 }
@@ -29,6 +33,19 @@ pub enum Ask<C> {
     Read,
     /// Stop leading.
     StepDown,
+    /// Give a life a seat: a founder at its slot, or in the place of another life of the node.
+    Admit {
+        /// Whom.
+        life: Life,
+        /// Where it is.
+        address: Address,
+        /// The slot of a founder.
+        founder: Option<Slot>,
+        /// The incarnation that it replaces.
+        replaces: Option<Incarnation>,
+    },
+    /// Let a life leave.
+    Dismiss(Life),
 }
 
 /// A message with its payload.
@@ -55,7 +72,8 @@ impl<S: StateMachine + Clone + Debug> Subject for Replica<S> {
     type Told = Output;
 
     fn boot(setup: &Setup<S>, me: Slot, life: u64, disk: &Disk<Self>) -> Self {
-        let config = Config { raft: setup.raft.config(me, life), clock: setup.clock };
+        let config =
+            Config { raft: setup.raft.config(me, life), clock: setup.clock, roster: setup.roster };
         let snapshot = disk.snapshot.as_ref().map(|(snapshot, bytes)| (*snapshot, &bytes[..]));
         let mut replica =
             Self::recover(config, setup.state.clone(), snapshot).expect("a sound disk");
@@ -82,6 +100,11 @@ impl<S: StateMachine + Clone + Debug> Subject for Replica<S> {
             Stimulus::Ask(Ask::Submit(requests)) => step_vec(self, now, Input::Submit { requests }),
             Stimulus::Ask(Ask::Read) => step_vec(self, now, Input::Read),
             Stimulus::Ask(Ask::StepDown) => step_vec(self, now, Input::StepDown),
+            Stimulus::Ask(Ask::Admit { life, address, founder, replaces }) => {
+                let (life, address, founder, replaces) = (*life, *address, *founder, *replaces);
+                step_vec(self, now, Input::Admit { life, address, founder, replaces })
+            }
+            Stimulus::Ask(Ask::Dismiss(life)) => step_vec(self, now, Input::Dismiss(*life)),
         }?;
         effects.extend(outputs.into_iter().map(|output| self.encode(output)));
         Ok(())

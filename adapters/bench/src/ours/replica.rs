@@ -201,7 +201,11 @@ fn nothing() -> MemberMessage<Command> {
 }
 
 fn member(n: usize, nodes: usize) -> Replica<Tally> {
-    let config = Config { raft: raft_config(n, nodes), clock: hlc::Config::default() };
+    let config = Config {
+        raft: raft_config(n, nodes),
+        clock: hlc::Config::default(),
+        roster: quorate::membership::roster::Config::default(),
+    };
     Replica::new(config, Tally::default()).expect("the configuration is sound")
 }
 

@@ -38,8 +38,10 @@ pub use replay::{End, Given, Replay, Step};
 pub use witness::Sum;
 
 use quorate::hlc;
-use quorate::id::{Members, Slot};
+use quorate::id::{Incarnation, Members, Slot};
 use quorate::limits::Limits;
+use quorate::membership::Address;
+use quorate::membership::roster::{self, Life};
 use quorate::raft::{self, Configuration, Snapshot, Write};
 use quorate::replica::{self, Entry, Header, Request};
 use quorate::time::{Instant, Now, Span, Wall};
@@ -104,6 +106,13 @@ enum Input<'a, C: Clone> {
     Reconfigure(Configuration),
     Transfer(Slot),
     Suspect(Slot),
+    Admit {
+        life: Life,
+        address: Address,
+        founder: Option<Slot>,
+        replaces: Option<Incarnation>,
+    },
+    Dismiss(Life),
 }
 
 /// How time went on from one step to the next; wraps, so that no time is lost.
@@ -153,6 +162,8 @@ struct SetupForm {
     raft: raft::Config,
     #[serde(with = "ClockForm")]
     clock: hlc::Config,
+    #[serde(with = "RosterForm")]
+    roster: roster::Config,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -176,6 +187,14 @@ struct RaftForm {
 struct ClockForm {
     max_offset: Span,
     reserve: Option<Span>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "roster::Config")]
+struct RosterForm {
+    replication_factor: usize,
+    evict_after: Option<Span>,
+    min_voters: usize,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -4,7 +4,9 @@ use super::reader::{Error, Found, Reader};
 use super::witness::{Sum, Witness};
 use super::{Chronicle, Head, Input as Form, Record};
 use crate::protocol::Service;
-use quorate::id::Slot;
+use quorate::id::{Incarnation, Slot};
+use quorate::membership::Address;
+use quorate::membership::roster::Life;
 use quorate::raft::{Configuration, Snapshot};
 use quorate::replica::{Entry, Header, Input, Output, Replica, Request};
 use quorate::time::Now;
@@ -41,6 +43,8 @@ pub enum Given<C> {
     Reconfigure(Configuration),
     Transfer(Slot),
     Suspect(Slot),
+    Admit { life: Life, address: Address, founder: Option<Slot>, replaces: Option<Incarnation> },
+    Dismiss(Life),
 }
 
 /// A step that was taken again.
@@ -196,6 +200,10 @@ impl<S: Service, R: Read> Replay<S, R> {
             Given::StepDown => Input::StepDown,
             Given::Reconfigure(to) => Input::Reconfigure(*to),
             Given::Transfer(to) => Input::Transfer(*to),
+            &Given::Admit { life, address, founder, replaces } => {
+                Input::Admit { life, address, founder, replaces }
+            }
+            Given::Dismiss(life) => Input::Dismiss(*life),
         })
     }
 }
@@ -272,5 +280,9 @@ fn given<C: Clone>(form: Form<'_, C>) -> Given<C> {
         Form::StepDown => Given::StepDown,
         Form::Reconfigure(to) => Given::Reconfigure(to),
         Form::Transfer(to) => Given::Transfer(to),
+        Form::Admit { life, address, founder, replaces } => {
+            Given::Admit { life, address, founder, replaces }
+        }
+        Form::Dismiss(life) => Given::Dismiss(life),
     }
 }

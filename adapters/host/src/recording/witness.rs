@@ -160,6 +160,10 @@ impl Witness {
             Input::StepDown => Form::StepDown,
             Input::Reconfigure(to) => Form::Reconfigure(to),
             Input::Transfer(to) => Form::Transfer(to),
+            Input::Admit { life, address, founder, replaces } => {
+                Form::Admit { life, address, founder, replaces }
+            }
+            Input::Dismiss(life) => Form::Dismiss(life),
         })
     }
 }

@@ -224,7 +224,11 @@ impl Hosted for Replica<Vault> {
         writes: &[(Write, Vec<Self::Entry>)],
     ) -> Result<Self, String> {
         let clock = hlc::Config { max_offset: setup.max_offset, reserve: None };
-        let config = replica::Config { raft: setup.raft(me, life), clock };
+        let config = replica::Config {
+            raft: setup.raft(me, life),
+            clock,
+            roster: quorate::membership::roster::Config::default(),
+        };
         let mut replica = Self::recover(config, Vault::new(setup.limits), snapshot)
             .map_err(|error| error.to_string())?;
         for (write, entries) in writes {
@@ -324,7 +328,7 @@ pub fn session_of<C>(entry: &Entry<C>) -> Option<(ClientId, u64)> {
     match &entry.body {
         Body::Request(Request::Open { client }) => Some((*client, 0)),
         Body::Request(Request::Command { client, sequence, .. }) => Some((*client, *sequence)),
-        Body::Barrier | Body::Change | Body::Due(_) => None,
+        Body::Barrier | Body::Change | Body::Due(_) | Body::Roster(_) => None,
     }
 }
 

@@ -97,7 +97,11 @@ impl<S: Workload> Hosted for Yours<S> {
         writes: &[(Write, Vec<Self::Entry>)],
     ) -> Result<Self, String> {
         let clock = hlc::Config { max_offset: setup.max_offset, reserve: None };
-        let config = replica::Config { raft: setup.raft(me, life), clock };
+        let config = replica::Config {
+            raft: setup.raft(me, life),
+            clock,
+            roster: quorate::membership::roster::Config::default(),
+        };
         let mut replica =
             Replica::recover(config, S::begin(), snapshot).map_err(|error| error.to_string())?;
         for (write, entries) in writes {

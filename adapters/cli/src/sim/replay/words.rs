@@ -29,6 +29,8 @@ pub(super) fn given(given: &Given<Command>, tape: &Tape) -> String {
         Given::Stored(snapshot) => format!("has snapshot {} on disk", snapshot.boundary),
         Given::Suspect(of) => format!("is told that member {} may be gone", member(*of, tape)),
         Given::StepDown => "is asked to step down".to_owned(),
+        Given::Admit { life, .. } => format!("is asked to admit {life}"),
+        Given::Dismiss(life) => format!("is asked to let {life} leave"),
         Given::Transfer(to) => {
             format!("is asked to hand leadership over to member {}", member(*to, tape))
         }
@@ -89,6 +91,7 @@ fn listed<'a>(entries: impl Iterator<Item = &'a Entry<Command>>) -> String {
             Body::Barrier => "barrier".to_owned(),
             Body::Change => "change".to_owned(),
             Body::Due(command) => format!("due {command:?}"),
+            Body::Roster(command) => format!("roster {command:?}"),
             Body::Request(request) => asked(request),
         })
         .collect();

@@ -107,7 +107,7 @@ impl Leases {
                 return Ok(());
             }
             Body::Due(command) | Body::Request(Request::Command { command, .. }) => command,
-            Body::Change | Body::Request(Request::Open { .. }) => return Ok(()),
+            Body::Change | Body::Roster(_) | Body::Request(Request::Open { .. }) => return Ok(()),
         };
         let (Command::Lease(command), Some(Response::Lease(response))) = (command, response) else {
             return Ok(());

@@ -35,7 +35,7 @@ impl Fold {
                 self.vault.leader_changed(at);
                 None
             }
-            Body::Change => None,
+            Body::Change | Body::Roster(_) => None,
             Body::Due(command) => Some(self.vault.apply(at, command)),
             Body::Request(Request::Open { client }) => {
                 self.open(*client);

@@ -1,0 +1,152 @@
+//! The plan: what a leader does next, so that those belong to the group who should.
+//!
+//! It is a function of what is replicated and of what the leader sees, and has no state of its own: a new
+//! leader goes on where the last one was. It changes one thing at a time, and nothing while a change is
+//! under way.
+//!
+//! > **Nobody is removed whom the group needs.** Who is removed leaves a quorum behind of members that were
+//! > heard within an election timeout, and of the smaller group. Who is evicted because it is silent leaves
+//! > one of the group that it belonged to as well, and never fewer voters than [`Config::min_voters`]
+//! > (consul#5922 removed one dead server after the other until a minority was a quorum).
+
+use super::{Command, Roster};
+use crate::id::{Members, Slot};
+use crate::quorum::Vote;
+use crate::raft::{Change, Configuration};
+use crate::time::Span;
+
+/// What a group should look like. All members should be told the same: whoever leads goes by it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Config {
+    /// How many members should vote. Others learn and stand by.
+    pub replication_factor: usize,
+    /// After how long a silence a voter is told to leave. None: never, and people decide.
+    pub evict_after: Option<Span>,
+    /// No eviction leaves fewer voters than these.
+    pub min_voters: usize,
+}
+
+impl Default for Config {
+    /// As many voters as there are members, and nobody is evicted.
+    fn default() -> Self {
+        Self { replication_factor: Members::MOST, evict_after: None, min_voters: 3 }
+    }
+}
+
+/// What a leader sees of the members.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Sight {
+    /// The leader.
+    pub(crate) me: Slot,
+    /// Who belongs to the group.
+    pub(crate) configuration: Configuration,
+    /// It may not be changed now.
+    pub(crate) changing: bool,
+    /// Learners that could vote without holding up commits.
+    pub(crate) fit: Members,
+    /// Members heard within an election timeout.
+    pub(crate) alive: Members,
+    /// Members that hold the configuration on disk.
+    pub(crate) informed: Members,
+    /// Members that have been silent for so long that they may be evicted.
+    pub(crate) silent: Members,
+}
+
+/// What a leader does next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Step {
+    /// Changes the configuration.
+    Change(Configuration),
+    /// Hands leadership over.
+    Transfer(Slot),
+    /// Changes the roster.
+    Propose(Command),
+    /// Something is still to be done, and cannot be done now.
+    Wait,
+}
+
+impl Roster {
+    /// The next step towards the group that is meant; none if it is that group.
+    pub(crate) fn plan(&self, config: &Config, sight: &Sight) -> Option<Step> {
+        let leaving = self.slots(|seat| seat.leaves);
+        let staying = self.slots(|seat| !seat.leaves);
+        begin(staying, sight)
+            .or_else(|| self.fill(config, leaving, sight))
+            .or_else(|| self.end(leaving, sight))
+            .or_else(|| self.evict(config, staying, sight))
+            .map(|step| match step {
+                Step::Change(_) | Step::Transfer(_) if sight.changing => Step::Wait,
+                step => step,
+            })
+    }
+
+    /// Brings voters in and lets voters go. Voters without a seat are as good as any: they have not been
+    /// introduced yet.
+    fn fill(&self, config: &Config, leaving: Members, sight: &Sight) -> Option<Step> {
+        let Sight { me, configuration, fit, alive, .. } = *sight;
+        let voters = configuration.voters();
+        let (stay, go) = (voters.minus(leaving), voters.shared(leaving));
+        let is_wanted = stay.len() < config.replication_factor;
+        let spares = configuration.learners().minus(leaving).shared(self.slots(|_| true));
+        let spare = spares.shared(fit).iter().next().filter(|_| is_wanted);
+        let goes = go.without(me).iter().next();
+        match (goes, spare) {
+            (Some(goes), Some(spare)) => {
+                let swap = [Change::Remove(goes), Change::AddVoter(spare)];
+                Some(change(configuration.enter_joint(true, &swap)))
+            }
+            (None, Some(spare)) => Some(change(configuration.simple(&[Change::AddVoter(spare)]))),
+            // It will be able to stand in.
+            (_, None) if !go.is_empty() && is_wanted && !spares.shared(alive).is_empty() => {
+                Some(Step::Wait)
+            }
+            (Some(goes), None) => {
+                let after = configuration.simple(&[Change::Remove(goes)]).ok()?;
+                let has_quorum = after.vote(|slot| Some(alive.contains(slot))) == Vote::Won;
+                Some(if has_quorum { Step::Change(after) } else { Step::Wait })
+            }
+            (None, None) if go.contains(me) => {
+                let heirs = stay.minus(configuration.witnesses()).shared(alive);
+                Some(heirs.iter().next().map_or(Step::Wait, Step::Transfer))
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// Whoever leaves and does not vote is removed; whoever was removed, and all know, has no seat.
+    fn end(&self, leaving: Members, sight: &Sight) -> Option<Step> {
+        let configuration = sight.configuration;
+        if let Some(gone) = leaving.shared(configuration.learners()).iter().next() {
+            return Some(change(configuration.simple(&[Change::Remove(gone)])));
+        }
+        let slot = leaving.minus(configuration.members()).iter().next()?;
+        let since = self.seat(slot)?.since;
+        let all_know = configuration.members().minus(sight.informed).is_empty();
+        let is_done = all_know && !sight.changing;
+        Some(if is_done { Step::Propose(Command::Vacate { slot, since }) } else { Step::Wait })
+    }
+
+    /// Tells a voter to leave that has been silent for too long.
+    fn evict(&self, config: &Config, staying: Members, sight: &Sight) -> Option<Step> {
+        let Sight { configuration, alive, .. } = *sight;
+        let voters = configuration.voters();
+        let slot = voters.shared(staying).shared(sight.silent).iter().next()?;
+        let after = configuration.simple(&[Change::Remove(slot)]).ok()?;
+        let is_won = |by: &Configuration| by.vote(|it| Some(alive.contains(it))) == Vote::Won;
+        let may =
+            after.voters().len() >= config.min_voters && is_won(&after) && is_won(&configuration);
+        let life = self.seat(slot)?.life;
+        (may && !sight.changing).then_some(Step::Propose(Command::Dismiss(life)))
+    }
+}
+
+/// Whoever has a seat and does not belong to the group yet, learns.
+fn begin(staying: Members, sight: &Sight) -> Option<Step> {
+    let new = staying.minus(sight.configuration.members()).iter().next()?;
+    Some(change(sight.configuration.simple(&[Change::AddLearner(new)])))
+}
+
+/// A change that the configuration permits; if it is joint now, none.
+fn change<E>(to: Result<Configuration, E>) -> Step {
+    to.map_or(Step::Wait, Step::Change)
+}
