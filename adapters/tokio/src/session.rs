@@ -4,6 +4,7 @@ use crate::stream::Line;
 use quorate::id::GroupId;
 use quorate_host::asking::{Asking, Failure, Heard, Next, ReplyOf, SaidOf, Trouble, WorkOf};
 use quorate_host::asking::{status_of, status_request};
+use quorate_host::frame;
 use quorate_host::life::Clock;
 use quorate_host::protocol::{Service, Status};
 use std::collections::BTreeMap;
@@ -55,10 +56,7 @@ impl<S: Service> Session<S> {
         let Some(line) = self.lines.get_mut(&node) else { return Heard::Nothing };
         match line.write(frame, until).await {
             Ok(()) => self.hear(node).await,
-            Err(error) => {
-                self.lines.remove(&node);
-                Heard::Lost(Trouble::lost(&error))
-            }
+            Err(error) => self.lose(node, &error),
         }
     }
 
@@ -70,11 +68,13 @@ impl<S: Service> Session<S> {
         };
         match line.reply(until).await {
             Ok(reply) => reply.map_or(Heard::Nothing, Heard::Reply),
-            Err(error) => {
-                self.lines.remove(&node);
-                Heard::Lost(Trouble::lost(&error))
-            }
+            Err(error) => self.lose(node, &error),
         }
+    }
+
+    fn lose<T>(&mut self, node: u8, error: &frame::Error) -> Heard<T> {
+        self.lines.remove(&node);
+        Heard::Lost(Trouble::lost(error))
     }
 }
 
