@@ -21,6 +21,9 @@ pub const AT_ONCE: usize = 512;
 /// ends with it.
 pub type Put<T> = Box<dyn Fn(T) -> bool + Send>;
 
+/// Where frames for each member go, by slot; none for this node itself.
+pub type Links = Vec<Option<Put<Arc<[u8]>>>>;
+
 /// What happens to a node.
 pub enum Event<S: Service> {
     /// Something for the replica.
@@ -45,8 +48,8 @@ impl<S: Service> Event<S> {
 
 /// What the driver's effects go out on.
 pub struct Wires {
-    /// Where frames for each member go, by slot; none for this node itself.
-    pub links: Vec<Option<Put<Arc<[u8]>>>>,
+    /// Where frames for each member go.
+    pub links: Links,
     /// Where tasks for the disk go.
     pub tasks: Put<Task>,
     /// What is done with a client that does not read its replies.

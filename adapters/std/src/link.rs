@@ -2,7 +2,8 @@
 
 use crate::greet;
 use quorate::id::{GroupId, NodeId};
-use quorate_host::protocol::{Hello, Welcome};
+use quorate_host::guests::{PAUSE, complaint};
+use quorate_host::protocol::Hello;
 use std::io::Write as _;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
@@ -11,8 +12,6 @@ use std::time::Duration;
 
 /// How long a connection attempt, or a write, may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The pause after a failed attempt.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a link needs to know.
 pub(crate) struct Ends {
@@ -61,12 +60,7 @@ fn connect(ends: &Ends) -> Result<TcpStream, Option<String>> {
         .ok_or(None)?;
     let hello = Hello::Member { from: ends.from, to: ends.to };
     match greet(&mut stream, ends.group, &hello) {
-        Ok(Welcome::Here { .. }) => {}
-        Ok(Welcome::NotThatNode { node }) => return Err(Some(format!("it is node {node}"))),
-        Ok(Welcome::NotAMember) => {
-            return Err(Some(format!("it does not count node {} as a member", ends.from)));
-        }
-        Ok(Welcome::Full) => return Err(Some("it has no room for a connection".to_owned())),
+        Ok(welcome) => complaint(&welcome, ends.from).map_or(Ok(()), |why| Err(Some(why)))?,
         Err(quorate_host::frame::Error::Closed | quorate_host::frame::Error::Io(_)) => {
             return Err(None);
         }

@@ -1,104 +1,49 @@
 //! A node: the thread that steps the replica, and everything it needs started around it.
 
-use crate::accept::{self, Door, House};
+use crate::accept::{self, Door, Front};
 use crate::link::{self, Ends};
-use crate::{Event, disk, record};
-use quorate::id::{GroupId, NodeId, Slot};
-use quorate::time::{Instant, Now, Wall};
+use quorate::id::{GroupId, NodeId};
 use quorate_host::config::Config;
-use quorate_host::driver::{self, Driver, Io};
-use quorate_host::folder;
+use quorate_host::driver::Driver;
+use quorate_host::guests::House;
+use quorate_host::life::Clock;
 use quorate_host::protocol::Service;
-use quorate_host::store::{self, OpenError, Task};
-use std::collections::BTreeMap;
+use quorate_host::recording::file::recorder;
+use quorate_host::store;
+use quorate_host::work::{AT_ONCE, EVENTS, Event, FRAMES, Links, Put, Wires, Work};
+use quorate_host::writing::{self, Take};
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-/// Events that may wait for the thread that steps; then readers of sockets wait too.
-const EVENTS: usize = 4_096;
-/// Frames that may wait for a member; more are dropped, for they are sent again.
-const FRAMES: usize = 1_024;
-/// Events that are taken before time is looked at again.
-const AT_ONCE: usize = 512;
+pub use quorate_host::life::{StartError, Stopped};
 
 /// A node at work.
 #[derive(Debug)]
 pub struct Node {
     address: SocketAddr,
-    stop: StopSender,
+    stop: Stop,
     stepping: JoinHandle<Result<(), Stopped>>,
 }
 
-/// Why a node did not start, in one line.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The data folder, the log or the clock does not permit it.
-    Open(OpenError),
-    /// The address to listen on cannot be had.
-    Listen {
-        /// The address.
-        address: String,
-        /// What the operating system says.
-        error: std::io::Error,
-    },
-    /// The operating system gives no more threads.
-    Threads(std::io::Error),
-}
-
-impl StartError {
-    /// Whether the configuration is to blame, rather than the state of the machine.
-    #[must_use]
-    pub const fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            Self::Open(OpenError::Folder(
-                folder::Error::OtherIdentity { .. }
-                    | folder::Error::OtherFormat { .. }
-                    | folder::Error::NotOurs { .. }
-            ))
-        )
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Open(error) => error.fmt(f),
-            Self::Listen { address, error } => {
-                write!(f, "cannot listen on {address}: {error}; choose another address or port")
-            }
-            Self::Threads(error) => write!(f, "cannot start a thread: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
-/// Why a node stopped by itself, in one line.
-#[derive(Debug)]
-pub struct Stopped(String);
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Stopped {}
-
 /// Asks a node to stop.
 #[derive(Clone)]
-struct StopSender(Arc<dyn Fn() + Send + Sync>);
+pub struct Stop(Arc<dyn Fn() + Send + Sync>);
 
-impl fmt::Debug for StopSender {
+impl fmt::Debug for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StopSender")
+        f.write_str("Stop")
+    }
+}
+
+impl Stop {
+    /// Asks it, as [`Node::stop`] does.
+    pub fn stop(&self) {
+        (self.0)();
     }
 }
 
@@ -122,8 +67,8 @@ impl Node {
         state: S,
         file: Option<&Path>,
     ) -> Result<Self, StartError> {
-        let clock = HostClock::new();
-        let mut recorder = file.map(record::recorder);
+        let clock = Clock::default();
+        let mut recorder = file.map(recorder);
         let (replica, store) = store::open_recorded(config, state, clock.now(), recorder.as_mut())
             .map_err(StartError::Open)?;
         let listen = |error| StartError::Listen { address: config.node.listen.clone(), error };
@@ -132,27 +77,39 @@ impl Node {
 
         let (events, inbox) = sync_channel(EVENTS);
         let (tasks, waiting) = channel();
-        let to_disk = events.clone();
-        let writing = spawn("disk", move || disk::run(store, &waiting, &to_disk))?;
-        let links = start_links(config)?;
-        let wires =
-            Wires { links, clients: BTreeMap::new(), tasks, disk_is_gone: false, leader: None };
+        let told = events.clone();
+        let writing = spawn("disk", move || {
+            let take = |how| match how {
+                Take::Wait => waiting.recv().ok(),
+                Take::Look => waiting.try_recv().ok(),
+            };
+            writing::run(store, take, |done| {
+                let _ = told.send(Event::of_disk(done));
+            });
+        })?;
         let door = Arc::new(Door::new(address));
+        let wires = Wires {
+            links: start_links(config)?,
+            tasks: Box::new(move |task| tasks.send(task).is_ok()),
+            drop_client: {
+                let door = Arc::clone(&door);
+                Box::new(move |number| door.turn_out(number))
+            },
+        };
         let house = House {
             group: GroupId::new(config.group.id),
             me: NodeId::new(config.node.id),
             members: config.member_ids().into_iter().map(NodeId::new).collect(),
-            events: events.clone(),
-            door: Arc::clone(&door),
         };
-        let accepting = spawn("accept", move || accept::run(house, &listener))?;
-        let stop = StopSender(Arc::new(move || {
+        let front = Front { house, events: events.clone(), door: Arc::clone(&door) };
+        let accepting = spawn("accept", move || accept::run(front, &listener))?;
+        let stop = Stop(Arc::new(move || {
             let _ = events.send(Event::Stop);
         }));
-        let driver = Driver::new(config, replica).recorded_by(recorder);
+        let work = Work::new(Driver::new(config, replica).recorded_by(recorder), wires);
         let exit = Arc::clone(&door);
         let stepping = spawn("step", move || {
-            let ended = run(driver, clock, wires, &inbox);
+            let ended = run(work, clock, &inbox);
             drop(inbox); // Who waits to hand an event over waits no longer.
             exit.close();
             let _ = (accepting.join(), writing.join());
@@ -168,9 +125,16 @@ impl Node {
         self.address
     }
 
-    /// Asks it to stop; [`wait`](Node::wait) returns then.
+    /// Asks it to stop; [`wait`](Node::wait) returns then. If it leads, it hands leadership over first,
+    /// and tries that for an election timeout at most.
     pub fn stop(&self) {
-        (self.stop.0)();
+        self.stop.stop();
+    }
+
+    /// What asks it to stop while somebody waits.
+    #[must_use]
+    pub fn stopper(&self) -> Stop {
+        self.stop.clone()
     }
 
     /// Waits until it has stopped: its port and its data folder are free then.
@@ -187,6 +151,11 @@ fn spawn<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>, StartError> {
     thread::Builder::new().name(name.to_owned()).spawn(work).map_err(StartError::Threads)
+}
+
+/// Puts into a channel without waiting.
+pub(crate) fn put<T: Send + 'static>(to: SyncSender<T>) -> Put<T> {
+    Box::new(move |value| to.try_send(value).is_ok())
 }
 
 /// Starts a thread for each other member.
@@ -206,127 +175,27 @@ fn start_links(config: &Config) -> Result<Links, StartError> {
             address: member.address.clone(),
         };
         spawn("link", move || link::run(&ends, &outgoing))?;
-        Ok(Some(frames))
+        Ok(Some(put(frames)))
     };
     config.member_ids().into_iter().map(start).collect()
 }
 
-/// Monotonic time since the node began, and civil time.
-#[derive(Clone, Copy)]
-struct HostClock(std::time::Instant);
-
-impl HostClock {
-    fn new() -> Self {
-        Self(std::time::Instant::now())
-    }
-
-    fn now(self) -> Now {
-        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        Now {
-            // One microsecond in: the origin itself stands for "at once".
-            mono: Instant::from_micros(micros(self.0.elapsed()).saturating_add(1)),
-            wall: since_epoch.ok().map(|span| Wall::from_micros(micros(span))),
-        }
-    }
-}
-
-/// Where frames for each member go, by slot; none for this node itself.
-type Links = Vec<Option<SyncSender<Arc<[u8]>>>>;
-
-/// What the driver's effects go out on.
-struct Wires {
-    links: Links,
-    clients: BTreeMap<u64, SyncSender<Vec<u8>>>,
-    tasks: Sender<Task>,
-    /// The thread that writes has ended.
-    disk_is_gone: bool,
-    /// The last leader told of.
-    leader: Option<NodeId>,
-}
-
-impl Io for Wires {
-    fn send(&mut self, to: Slot, frame: &Arc<[u8]>) {
-        if let Some(Some(link)) = self.links.get(to.position()) {
-            let _ = link.try_send(Arc::clone(frame));
-        }
-    }
-
-    fn reply(&mut self, connection: u64, frame: Vec<u8>) {
-        let full = |client: &SyncSender<Vec<u8>>| client.try_send(frame).is_err();
-        if self.clients.get(&connection).is_some_and(full) {
-            self.clients.remove(&connection);
-        }
-    }
-
-    fn disk(&mut self, task: Task) {
-        self.disk_is_gone |= self.tasks.send(task).is_err();
-    }
-
-    fn leader(&mut self, node: Option<NodeId>) {
-        // Between two leaders there is none for a moment: that is not worth a line.
-        if let Some(node) = node.filter(|_| node != self.leader) {
-            eprintln!("quorate: node {node} leads");
-            self.leader = Some(node);
-        }
-    }
-}
-
-/// Takes what happens and keeps deadlines until the node is asked to stop or must.
+/// Takes what happens and keeps deadlines until the node is asked to stop and may, or must.
 fn run<S: Service>(
-    mut driver: Driver<S>,
-    clock: HostClock,
-    mut wires: Wires,
+    mut work: Work<S>,
+    clock: Clock,
     inbox: &Receiver<Event<S>>,
 ) -> Result<(), Stopped> {
-    let mut batch = Vec::new();
     loop {
-        let wait = driver.deadline().map(|at| at.since(clock.now().mono));
-        let wait = wait.map_or(Duration::from_secs(60), Duration::from);
-        match inbox.recv_timeout(wait) {
-            Ok(event) => batch.push(event),
-            Err(RecvTimeoutError::Timeout) => {}
+        let wait = work.deadline().map(|at| at.since(clock.now().mono));
+        let first = match inbox.recv_timeout(wait.map_or(Duration::from_secs(60), Duration::from)) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
-        }
-        batch.extend(inbox.try_iter().take(AT_ONCE));
-        let now = clock.now();
-        let mut failure = None;
-        let mut events = Vec::with_capacity(batch.len().saturating_add(1));
-        for event in batch.drain(..) {
-            match event {
-                Event::Driver(event) => events.push(event),
-                Event::Opened(connection, replies) => {
-                    wires.clients.insert(connection, replies);
-                }
-                Event::Closed(connection) => {
-                    wires.clients.remove(&connection);
-                }
-                Event::DiskFailed(why) => {
-                    events.push(driver::Event::DiskFailed);
-                    failure = Some(why);
-                }
-                Event::Stop => return Ok(()),
-            }
-        }
-        // After the messages: what has come in may have put the deadline off.
-        let is_late = driver.deadline().is_some_and(|at| at <= now.mono);
-        if is_late {
-            events.push(driver::Event::Tick);
-        }
-        driver.take(now, events.into_iter(), &mut wires);
-        if wires.disk_is_gone && failure.is_none() {
-            // Unless it has panicked it has said why before it ended.
-            failure = inbox.try_iter().find_map(|event| match event {
-                Event::DiskFailed(why) => Some(why),
-                _ => None,
-            });
-            failure.get_or_insert_with(|| "the thread that writes has ended".to_owned());
-        }
-        if let Some(why) = failure {
-            return Err(Stopped(format!("{why}; the node stops, what was acknowledged is kept")));
-        }
-        if let Some(why) = driver.replica().raft().stopped() {
-            return Err(Stopped(format!("the replica has stopped: {why:?}")));
+        };
+        let more = inbox.try_iter().take(AT_ONCE);
+        if !work.turn(clock.now(), first.into_iter().chain(more))? {
+            return Ok(());
         }
     }
 }

@@ -11,7 +11,7 @@ use quorate_host::life::{Clock, StartError, Stopped};
 use quorate_host::protocol::Service;
 use quorate_host::recording::Recorder;
 use quorate_host::store::{self, Store, Task};
-use quorate_host::work::{AT_ONCE, EVENTS, Event, FRAMES, Put, Wires, Work};
+use quorate_host::work::{AT_ONCE, EVENTS, Event, FRAMES, Links, Put, Wires, Work};
 use quorate_host::writing::{self, Take};
 use std::io;
 use std::net::SocketAddr;
@@ -160,7 +160,7 @@ fn addresses(config: &Config) -> Vec<String> {
 }
 
 /// Starts a task for each other member.
-fn start_links(config: &Config, links: &mut JoinSet<()>) -> Vec<Option<Put<Arc<[u8]>>>> {
+fn start_links(config: &Config, links: &mut JoinSet<()>) -> Links {
     let mut start = |id: u64| {
         let member = config.members.iter().find(|member| member.id == id)?;
         let (frames, outgoing) = mpsc::channel(FRAMES);
