@@ -21,10 +21,12 @@ fn main() -> ExitCode {
         Err(failure) => return conclude(Err(failure)),
     };
     match line.command {
-        Command::Serve { config, record } => conclude(serve::run(&config, record.as_deref())),
+        Command::Serve { config, record, hosted } => {
+            conclude(serve::run(&config, record.as_deref(), hosted.runtime))
+        }
         Command::Lease(command) => conclude(lease::run(command)),
         Command::Status { group, json } => conclude(status::run(&group, json)),
-        Command::Demo { kills } => demo::run(kills),
+        Command::Demo { kills, hosted } => demo::run(kills, hosted.runtime),
         Command::Sim(command) => sim::run(command),
     }
 }

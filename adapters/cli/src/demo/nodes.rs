@@ -1,6 +1,7 @@
 //! The nodes: separate processes of this very program, on loopback, each with a disk of its own.
 
 use super::relay::Link;
+use crate::arguments::Runtime;
 use quorate::id::GroupId;
 use quorate_host::protocol::Status;
 use quorate_std::client;
@@ -22,6 +23,7 @@ pub(super) const GROUP: GroupId = GroupId::new(1);
 /// A group of processes and the links between them.
 pub(super) struct Nodes {
     folder: PathBuf,
+    runtime: Runtime,
     addresses: Vec<SocketAddr>,
     /// From each node (row) to each other (column).
     links: Vec<Vec<Option<Link>>>,
@@ -30,7 +32,7 @@ pub(super) struct Nodes {
 
 impl Nodes {
     /// Lays out folders, links and configurations, and starts every node.
-    pub(super) fn start(folder: &Path) -> io::Result<Self> {
+    pub(super) fn start(folder: &Path, runtime: Runtime) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         // The ports stay taken until every one is chosen, so that no two are the same.
         let ports: Vec<_> =
@@ -46,7 +48,7 @@ impl Nodes {
             links.push(addresses.iter().enumerate().map(to).collect::<io::Result<Vec<_>>>()?);
         }
         let processes = Mutex::new((0..COUNT).map(|_| None).collect());
-        let nodes = Self { folder: folder.to_path_buf(), addresses, links, processes };
+        let nodes = Self { folder: folder.to_path_buf(), runtime, addresses, links, processes };
         for node in 0..COUNT {
             fs::write(nodes.config_of(node), nodes.configuration(node))?;
             nodes.spawn(node)?;
@@ -80,7 +82,7 @@ impl Nodes {
         let log = self.folder.join(format!("node{}.log", node + 1));
         let log = File::options().create(true).append(true).open(log)?;
         let child = Command::new(std::env::current_exe()?)
-            .args(["serve", "--config"])
+            .args(["serve", "--runtime", self.runtime.name(), "--config"])
             .arg(self.config_of(node))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
