@@ -1,5 +1,6 @@
 //! Who is connected to a node, and who may be: what is decided about a connection, on any runtime.
 
+use crate::config::Config;
 use crate::protocol::{Hello, Welcome};
 use quorate::id::{GroupId, NodeId, Slot};
 use std::collections::BTreeMap;
@@ -89,6 +90,16 @@ pub struct House {
 }
 
 impl House {
+    /// The house of the node that is configured so.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self {
+            group: GroupId::new(config.group.id),
+            me: NodeId::new(config.node.id),
+            members: config.member_ids().into_iter().map(NodeId::new).collect(),
+        }
+    }
+
     /// Who says hello, if he may come in; else what he is answered.
     ///
     /// # Errors
@@ -105,6 +116,38 @@ impl House {
                 slot.map(Guest::Member).ok_or(Welcome::NotAMember)
             }
         }
+    }
+}
+
+/// What is to be known of a link to another member.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    /// The group.
+    pub group: GroupId,
+    /// This node.
+    pub from: NodeId,
+    /// The other.
+    pub to: NodeId,
+    /// Where it is.
+    pub address: String,
+}
+
+impl Ends {
+    /// The links of the node that is configured so, by slot; none to itself.
+    pub fn of(config: &Config) -> impl Iterator<Item = Option<Self>> {
+        let (group, from) = (GroupId::new(config.group.id), NodeId::new(config.node.id));
+        config.member_ids().into_iter().map(move |id| {
+            let member =
+                config.members.iter().find(|member| member.id == id && id != from.number());
+            let address = member?.address.clone();
+            Some(Self { group, from, to: NodeId::new(id), address })
+        })
+    }
+
+    /// What is said first.
+    #[must_use]
+    pub const fn hello(&self) -> Hello {
+        Hello::Member { from: self.from, to: self.to }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use crate::folder;
 use crate::store::{DiskFailed, OpenError};
-use quorate::time::{Instant, Now, Wall};
+use quorate::time::{Instant, Now, Span, Wall};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// Why a node did not start, in one line.
@@ -98,5 +99,66 @@ impl Clock {
     pub fn at(self, instant: Instant) -> std::time::Instant {
         let since = Duration::from_micros(instant.as_micros());
         self.0.checked_add(since).unwrap_or(self.0)
+    }
+}
+
+/// Time that runs on while the computer sleeps, as the holder of a lease must count: monotonic time, and
+/// as far ahead of it as civil time has ever got since. A civil clock that is set forward ends leases
+/// early, which is safe.
+#[derive(Debug)]
+pub struct Wakeful {
+    clock: Clock,
+    began: Now,
+    ahead: AtomicU64,
+}
+
+impl Default for Wakeful {
+    fn default() -> Self {
+        let clock = Clock::default();
+        Self { clock, began: clock.now(), ahead: AtomicU64::new(0) }
+    }
+}
+
+impl Wakeful {
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.advance(self.clock.now())
+    }
+
+    /// How long it is until then.
+    #[must_use]
+    pub fn left(&self, until: Instant) -> Duration {
+        Duration::from(until.since(self.now().mono))
+    }
+
+    fn advance(&self, now: Now) -> Now {
+        let civil = |now: Now| now.wall.map_or(0, Wall::as_micros);
+        let awake = now.mono.since(self.began.mono).as_micros();
+        let passed = civil(now).saturating_sub(civil(self.began));
+        let ahead = passed.saturating_sub(awake);
+        let ahead = self.ahead.fetch_max(ahead, Ordering::Relaxed).max(ahead);
+        Now { mono: now.mono.after(Span::micros(ahead)), wall: now.wall }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sleep_counts_though_only_the_civil_clock_has_seen_it() {
+        let clock = Wakeful::default();
+        let began = clock.began;
+        let after = |mono, wall| {
+            let wall = began.wall.unwrap().as_micros().saturating_add_signed(wall);
+            let mono = began.mono.after(Span::micros(mono));
+            let now = clock.advance(Now::both(mono, Wall::from_micros(wall)));
+            now.mono.since(began.mono).as_micros()
+        };
+        assert_eq!(after(10, 10), 10);
+        assert_eq!(after(20, -5_000), 20, "a clock that is set back counts for nothing");
+        assert_eq!(after(30, 1_030), 1_030, "a thousand were slept");
+        assert_eq!(after(40, 40), 1_040, "and that is not forgotten");
     }
 }

@@ -1,9 +1,7 @@
 //! The thread that sends to one other member: connects, says who speaks, sends; then again.
 
 use crate::greet;
-use quorate::id::{GroupId, NodeId};
-use quorate_host::guests::{PAUSE, complaint};
-use quorate_host::protocol::Hello;
+use quorate_host::guests::{Ends, PAUSE, complaint};
 use std::io::Write as _;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
@@ -12,14 +10,6 @@ use std::time::Duration;
 
 /// How long a connection attempt, or a write, may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// What a link needs to know.
-pub(crate) struct Ends {
-    pub(crate) group: GroupId,
-    pub(crate) from: NodeId,
-    pub(crate) to: NodeId,
-    pub(crate) address: String,
-}
 
 /// Sends frames until there is nobody left to hand any over. Frames that wait while there is no
 /// connection are old news, and dropped: the protocol sends again what matters.
@@ -58,8 +48,7 @@ fn connect(ends: &Ends) -> Result<TcpStream, Option<String>> {
         .into_iter()
         .find_map(|address| TcpStream::connect_timeout(&address, PATIENCE).ok())
         .ok_or(None)?;
-    let hello = Hello::Member { from: ends.from, to: ends.to };
-    match greet(&mut stream, ends.group, &hello) {
+    match greet(&mut stream, ends.group, &ends.hello()) {
         Ok(welcome) => complaint(&welcome, ends.from).map_or(Ok(()), |why| Err(Some(why)))?,
         Err(quorate_host::frame::Error::Closed | quorate_host::frame::Error::Io(_)) => {
             return Err(None);

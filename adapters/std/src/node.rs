@@ -1,11 +1,10 @@
 //! A node: the thread that steps the replica, and everything it needs started around it.
 
 use crate::accept::{self, Door, Front};
-use crate::link::{self, Ends};
-use quorate::id::{GroupId, NodeId};
+use crate::link;
 use quorate_host::config::Config;
 use quorate_host::driver::Driver;
-use quorate_host::guests::House;
+use quorate_host::guests::{Ends, House};
 use quorate_host::life::Clock;
 use quorate_host::protocol::Service;
 use quorate_host::recording::file::recorder;
@@ -96,12 +95,8 @@ impl Node {
                 Box::new(move |number| door.turn_out(number))
             },
         };
-        let house = House {
-            group: GroupId::new(config.group.id),
-            me: NodeId::new(config.node.id),
-            members: config.member_ids().into_iter().map(NodeId::new).collect(),
-        };
-        let front = Front { house, events: events.clone(), door: Arc::clone(&door) };
+        let front =
+            Front { house: House::of(config), events: events.clone(), door: Arc::clone(&door) };
         let accepting = spawn("accept", move || accept::run(front, &listener))?;
         let stop = Stop(Arc::new(move || {
             let _ = events.send(Event::Stop);
@@ -160,24 +155,13 @@ pub(crate) fn put<T: Send + 'static>(to: SyncSender<T>) -> Put<T> {
 
 /// Starts a thread for each other member.
 fn start_links(config: &Config) -> Result<Links, StartError> {
-    let start = |id: u64| {
-        let Some(member) = config.members.iter().find(|member| member.id == id) else {
-            return Ok(None);
-        };
-        if id == config.node.id {
-            return Ok(None);
-        }
+    let start = |ends: Option<Ends>| {
+        let Some(ends) = ends else { return Ok(None) };
         let (frames, outgoing) = sync_channel(FRAMES);
-        let ends = Ends {
-            group: GroupId::new(config.group.id),
-            from: NodeId::new(config.node.id),
-            to: NodeId::new(id),
-            address: member.address.clone(),
-        };
         spawn("link", move || link::run(&ends, &outgoing))?;
         Ok(Some(put(frames)))
     };
-    config.member_ids().into_iter().map(start).collect()
+    Ends::of(config).map(start).collect()
 }
 
 /// Takes what happens and keeps deadlines until the node is asked to stop and may, or must.

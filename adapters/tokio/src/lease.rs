@@ -5,16 +5,13 @@ use crate::handle::Handle;
 use quorate::Machine;
 use quorate::id::Index;
 use quorate::lease::holder::{Config, Holder, Input, Output, Request};
-use quorate::lease::{Command, Compacted, Event, Name, Response, Table, Token};
-use quorate::time::{Instant, Now, Span};
+use quorate::lease::{Command, Name, Response, Table, Token};
+use quorate::time::{Instant, Span};
 use quorate_host::asking::Failure;
-use quorate_host::lease::{Answer, Query};
-use quorate_host::life::Clock;
-use std::collections::VecDeque;
-use std::fmt;
+use quorate_host::lease::{Following, NotHeld, Watched};
+use quorate_host::life::Wakeful;
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::select;
 use tokio::sync::{oneshot, watch};
@@ -23,64 +20,6 @@ use tokio::time::{sleep, sleep_until};
 
 /// How often a watch asks: often enough for people, seldom enough not to be noticed by the group.
 const POLL: Duration = Duration::from_millis(100);
-
-/// Why a lease is not held.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum NotHeld {
-    /// The table says no, and why: somebody else holds it, for instance.
-    Said(Response),
-    /// The group did not answer.
-    Failed(Failure),
-    /// It was granted so late that nothing was left of it; it has been given back.
-    TooLate,
-}
-
-impl fmt::Display for NotHeld {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Said(Response::Held { holder, token, .. }) => {
-                write!(f, "it is held by {} with token {token}", holder.as_str())
-            }
-            Self::Said(response) => write!(f, "the table says {response:?}"),
-            Self::Failed(failure) => failure.fmt(f),
-            Self::TooLate => f.write_str("it was granted too late to be used; ask again"),
-        }
-    }
-}
-
-impl std::error::Error for NotHeld {}
-
-/// Time that runs on while the computer sleeps, as a holder's must: monotonic time, and as far ahead of
-/// it as civil time has ever got since. A civil clock that is set forward ends leases early, which is
-/// safe.
-#[derive(Debug)]
-struct Wakeful {
-    clock: Clock,
-    began: Now,
-    ahead: AtomicU64,
-}
-
-impl Wakeful {
-    fn new() -> Self {
-        let clock = Clock::default();
-        Self { clock, began: clock.now(), ahead: AtomicU64::new(0) }
-    }
-
-    fn now(&self) -> Now {
-        let now = self.clock.now();
-        let civil = |now: Now| now.wall.map_or(0, |wall| wall.as_micros());
-        let awake = now.mono.since(self.began.mono).as_micros();
-        let passed = civil(now).saturating_sub(civil(self.began));
-        let ahead = passed.saturating_sub(awake);
-        let ahead = self.ahead.fetch_max(ahead, Ordering::Relaxed).max(ahead);
-        Now { mono: now.mono.after(Span::micros(ahead)), wall: now.wall }
-    }
-
-    fn left(&self, until: Instant) -> Duration {
-        Duration::from(until.since(self.now().mono))
-    }
-}
 
 /// A lease that is held, and renewed until it is lost. To drop it is to give it back without looking on.
 #[derive(Debug)]
@@ -132,7 +71,7 @@ impl Handle<Table> {
         duration: Duration,
     ) -> Result<Lease, NotHeld> {
         let (granted, grant) = oneshot::channel();
-        let clock = Arc::new(Wakeful::new());
+        let clock = Arc::new(Wakeful::default());
         let keeper = Keeper { handle: self.clone(), scope, clock: Arc::clone(&clock) };
         let acquire = Command::Acquire { scope, holder, duration: Span::from(duration) };
         let keeping = tokio::spawn(keeper.keep(acquire, granted));
@@ -148,7 +87,7 @@ impl Handle<Table> {
     /// What happens to leases after an entry of the log: [`Index::ZERO`] for all that is remembered.
     #[must_use]
     pub fn watch(&self, after: Index) -> Watch {
-        Watch { handle: self.clone(), after, heard: VecDeque::new() }
+        Watch { handle: self.clone(), following: Following::new(after) }
     }
 }
 
@@ -248,21 +187,11 @@ async fn said<F: Future + Unpin>(renewal: &mut Option<(Request, F)>) -> (Request
     }
 }
 
-/// What a watch hears.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Watched {
-    /// Something has happened to a lease.
-    Event(Event),
-    /// Some of what has happened is forgotten; the watch goes on from there.
-    Forgotten(Compacted),
-}
-
 /// Follows what happens to leases, over every change of the leader. It asks again and again.
 #[derive(Debug)]
 pub struct Watch {
     handle: Handle<Table>,
-    after: Index,
-    heard: VecDeque<Event>,
+    following: Following,
 }
 
 impl Watch {
@@ -272,20 +201,11 @@ impl Watch {
     /// [`Failure`], and it can be asked again.
     pub async fn next(&mut self) -> Result<Watched, Failure> {
         loop {
-            if let Some(event) = self.heard.pop_front() {
-                return Ok(Watched::Event(event));
+            if let Some(watched) = self.following.pop() {
+                return Ok(watched);
             }
-            match self.handle.read(Query::Watch { after: self.after }).await? {
-                Answer::Events(events) if events.is_empty() => sleep(POLL).await,
-                Answer::Events(events) => {
-                    self.after = events.last().map_or(self.after, |event| event.index);
-                    self.heard.extend(events);
-                }
-                Answer::Forgotten(compacted) => {
-                    self.after = compacted.floor;
-                    return Ok(Watched::Forgotten(compacted));
-                }
-                Answer::Leases(_) | Answer::Lease(_) => return Err(Failure::nonsense()),
+            if !self.following.hear(self.handle.read(self.following.query()).await?)? {
+                sleep(POLL).await;
             }
         }
     }

@@ -41,8 +41,9 @@ mod session;
 mod stream;
 
 pub use handle::{Handle, SESSIONS};
-pub use lease::{Lease, NotHeld, Watch, Watched};
+pub use lease::{Lease, Watch};
 pub use node::Node;
 pub use quorate_host::asking::Failure;
+pub use quorate_host::lease::{NotHeld, Watched};
 pub use quorate_host::life::{StartError, Stopped};
 pub use session::status;

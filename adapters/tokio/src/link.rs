@@ -1,11 +1,9 @@
 //! The task that sends to one other member: connects, says who speaks, sends; then again.
 
 use crate::stream::greet;
-use quorate::id::{GroupId, NodeId};
 use quorate_host::frame;
-use quorate_host::guests::{HANDSHAKE, PAUSE, complaint};
+use quorate_host::guests::{Ends, HANDSHAKE, PAUSE, complaint};
 use quorate_host::inbox::Inbox;
-use quorate_host::protocol::Hello;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
@@ -15,14 +13,6 @@ use tokio::time::timeout;
 
 /// How long a connection attempt, or a write, may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// What a link needs to know.
-pub(crate) struct Ends {
-    pub(crate) group: GroupId,
-    pub(crate) from: NodeId,
-    pub(crate) to: NodeId,
-    pub(crate) address: String,
-}
 
 /// Sends frames until there is nobody left to hand any over. Frames that wait while there is no
 /// connection are old news, and dropped: the protocol sends again what matters.
@@ -59,8 +49,8 @@ async fn connect(ends: &Ends) -> Result<TcpStream, Option<String>> {
     let connected = timeout(PATIENCE, TcpStream::connect(&ends.address)).await.map_err(|_| None)?;
     let mut stream =
         connected.map_err(|error| error.raw_os_error().is_none().then(|| error.to_string()))?;
-    let hello = Hello::Member { from: ends.from, to: ends.to };
     let mut inbox = Inbox::default();
+    let hello = ends.hello();
     let greeted = timeout(HANDSHAKE, greet(&mut stream, &mut inbox, ends.group, &hello));
     match greeted.await.map_err(|_| None)? {
         Ok(welcome) => complaint(&welcome, ends.from).map_or(Ok(stream), |why| Err(Some(why))),

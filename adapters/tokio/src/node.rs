@@ -2,11 +2,11 @@
 
 use crate::accept::{self, Door, Front};
 use crate::handle::Handle;
-use crate::link::{self, Ends};
-use quorate::id::{GroupId, NodeId};
+use crate::link;
+use quorate::id::GroupId;
 use quorate_host::config::Config;
 use quorate_host::driver::Driver;
-use quorate_host::guests::House;
+use quorate_host::guests::{Ends, House};
 use quorate_host::life::{Clock, StartError, Stopped};
 use quorate_host::protocol::Service;
 use quorate_host::recording::Recorder;
@@ -83,15 +83,9 @@ impl<S: Service> Node<S> {
                 Box::new(move |number| door.turn_out(number))
             },
         };
-        let house = House {
-            group: GroupId::new(config.group.id),
-            me: NodeId::new(config.node.id),
-            members: config.member_ids().into_iter().map(NodeId::new).collect(),
-        };
-        let group = house.group;
         let (stay, asked) = oneshot::channel();
         let (ending, accepted) = oneshot::channel();
-        let front = Arc::new(Front { house, events, door });
+        let front = Arc::new(Front { house: House::of(config), events, door });
         let accepting = tokio::spawn(accept::run(front, listener, accepted));
         let work = Work::new(Driver::new(config, replica).recorded_by(recorder), wires);
         let (end, ended) = watch::channel(None);
@@ -103,7 +97,7 @@ impl<S: Service> Node<S> {
             disk.end().await;
             end.send_replace(Some(outcome));
         });
-        let handle = Handle::new(&addresses(config), group, WITHIN);
+        let handle = Handle::new(&addresses(config), GroupId::new(config.group.id), WITHIN);
         let handle = handle.map_err(|error| StartError::Threads(io::Error::other(error)))?;
         Ok(Self { address, handle, ended, stay })
     }
@@ -161,19 +155,12 @@ fn addresses(config: &Config) -> Vec<String> {
 
 /// Starts a task for each other member.
 fn start_links(config: &Config, links: &mut JoinSet<()>) -> Links {
-    let mut start = |id: u64| {
-        let member = config.members.iter().find(|member| member.id == id)?;
+    let start = |ends: Option<Ends>| {
         let (frames, outgoing) = mpsc::channel(FRAMES);
-        let ends = Ends {
-            group: GroupId::new(config.group.id),
-            from: NodeId::new(config.node.id),
-            to: NodeId::new(id),
-            address: member.address.clone(),
-        };
-        (id != config.node.id).then(|| links.spawn(link::run(ends, outgoing)))?;
+        links.spawn(link::run(ends?, outgoing));
         Some(put(frames))
     };
-    config.member_ids().into_iter().map(&mut start).collect()
+    Ends::of(config).map(start).collect()
 }
 
 /// The disk is a thread of its own: a sync takes as long as it takes, and no task may wait for it.

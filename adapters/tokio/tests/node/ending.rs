@@ -13,9 +13,17 @@ use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn a_leader_that_shuts_down_hands_over_and_clients_hardly_notice() {
+    hand_over(Group::start(3, 2_000, &Tally::default()).await).await;
+}
+
+#[tokio::test]
+async fn a_leader_on_threads_that_is_stopped_hands_over_too() {
+    hand_over(Group::start_on_threads(3, 2_000, &Tally::default())).await;
+}
+
+async fn hand_over(mut group: Group<Tally>) {
     // A leader that is missed costs this and more; one that hands over, some messages.
     let election_timeout = Duration::from_secs(2);
-    let mut group = Group::start(3, 2_000, &Tally::default()).await;
     let handle = group.handle();
     handle.propose(0).await.unwrap();
     let leader = group.leader().await;

@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::spawn_blocking;
 
 pub(crate) const GROUP: GroupId = GroupId::new(1);
 /// How long anything may take that is not supposed to take long, on a busy machine.
@@ -35,6 +36,13 @@ impl<S: Service + Clone> Group<S> {
         for node in 1..=count {
             group.spawn(node, state).await;
         }
+        group
+    }
+
+    /// A group on threads alone.
+    pub(crate) fn start_on_threads(count: usize, timeout_ms: u64, state: &S) -> Self {
+        let mut group = Self::rest(count, timeout_ms);
+        (1..=count).for_each(|node| group.spawn_on_threads(node, state));
         group
     }
 
@@ -105,14 +113,17 @@ impl<S: Service + Clone> Group<S> {
 
     /// Ends a node as it should be, and says how long that took.
     pub(crate) async fn shut_down(&mut self, node: usize) -> (Result<(), Stopped>, Duration) {
-        let Some(Host::Tokio(runtime, node)) = self.hosts[node - 1].take() else {
-            panic!("node {node} does not run here")
+        let (host, began) = (self.hosts[node - 1].take(), Instant::now());
+        let (ended, runtime) = match host.expect("it runs") {
+            Host::Tokio(runtime, node) => (runtime.spawn(node.shutdown()), Some(runtime)),
+            Host::Threads(node) => {
+                node.stop();
+                (spawn_blocking(|| node.wait()), None)
+            }
         };
-        let began = Instant::now();
-        let ended = runtime.spawn(node.shutdown()).await.unwrap();
-        let took = began.elapsed();
-        runtime.shutdown_background();
-        (ended, took)
+        let outcome = (ended.await.unwrap(), began.elapsed());
+        runtime.into_iter().for_each(Runtime::shutdown_background);
+        outcome
     }
 
     /// Asks all nodes how they are until what they say is as it should be.
