@@ -13,7 +13,8 @@ fn name(text: &str) -> Name {
 }
 
 async fn next(watch: &mut Watch) -> Event {
-    match watch.next().await.unwrap() {
+    let next = timeout(LONG, watch.next()).await.expect("it happens in time");
+    match next.unwrap() {
         Watched::Event(event) => event,
         Watched::Forgotten(compacted) => panic!("{compacted}"),
     }
