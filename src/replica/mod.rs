@@ -441,6 +441,12 @@ impl<S: StateMachine> Replica<S> {
         &self.roster
     }
 
+    /// What the group should look like.
+    #[must_use]
+    pub const fn roster_config(&self) -> &roster::Config {
+        &self.planned
+    }
+
     /// The Raft machine below.
     #[must_use]
     pub const fn raft(&self) -> &Raft {

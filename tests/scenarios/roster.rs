@@ -358,6 +358,11 @@ fn the_silent_are_evicted_and_never_below_the_least() {
     assert_eq!(voters(&c).len(), 5, "not yet");
     c.pass(Span::secs(30));
     assert_eq!(voters(&c), Members::first(5).without(Slot::new(dead[0])));
+    let (mut c, leads) = founded(5, 5, evicting(Span::secs(10), 3), RaftSetup::of(5));
+    let dead: Members = (0..5).filter(|slot| *slot != leads).take(2).map(Slot::new).collect();
+    dead.iter().for_each(|slot| c.crash(slot, 0));
+    c.pass(Span::secs(30));
+    assert_eq!(voters(&c), Members::first(5).minus(dead), "one after the other");
 }
 
 #[test]

@@ -32,6 +32,38 @@ pub(crate) enum Command {
         record: Option<PathBuf>,
         #[command(flatten)]
         hosted: Hosted,
+        /// Join a group through one of its nodes; needed once, before the node has a seat.
+        #[arg(long, value_name = "A,B,C", value_delimiter = ',', value_parser = address)]
+        join: Vec<String>,
+    },
+    /// Let a node leave its group, and wait until it has; then it can be stopped.
+    Leave {
+        /// The node's number.
+        #[arg(value_parser = number)]
+        node: u64,
+        #[command(flatten)]
+        group: Group,
+    },
+    /// Show who the members of a group are.
+    Members {
+        #[command(flatten)]
+        group: Group,
+        /// Print one JSON object for each member.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prepare a node that lost its data to come back, as a new member in place of the old one; then
+    /// serve it as usual.
+    Replace {
+        /// The node's configuration file; its data folder is empty.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Nodes of its group, as HOST:PORT, separated by commas.
+        #[arg(long, value_name = "A,B,C", required = true, value_delimiter = ',', value_parser = address)]
+        join: Vec<String>,
+        /// How long to wait for an answer.
+        #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+        timeout: Duration,
     },
     /// Take, keep, give back and look at leases.
     #[command(subcommand, arg_required_else_help = false)]

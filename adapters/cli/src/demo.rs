@@ -1,5 +1,5 @@
-//! `quorate demo`: five processes, real sockets and disks, a leader that is killed again and again,
-//! and leases that must not notice.
+//! `quorate demo`: a group of processes with real sockets and disks that grows from three to five, loses
+//! its leader again and again, and shrinks to three, and leases that must not notice.
 
 mod clients;
 mod ledger;
@@ -9,7 +9,7 @@ mod relay;
 use crate::arguments::Runtime;
 use clients::{Clients, kept_leases};
 use ledger::Ledger;
-use nodes::{COUNT, Nodes};
+use nodes::{COUNT, FOUNDERS, Nodes};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,10 +44,11 @@ fn play(kills: u32, runtime: Runtime) -> Result<(), String> {
     let start = Instant::now();
     let nodes =
         Nodes::start(&folder, runtime).map_err(|error| format!("cannot start nodes: {error}"))?;
-    say(start, &format!("{COUNT} nodes run, with their disks in {}", folder.display()));
+    say(start, &format!("{FOUNDERS} nodes run, with their disks in {}", folder.display()));
     let (leader, term) = await_leader(&nodes, None)?;
     say(start, &format!("node {} leads term {term}", leader + 1));
     let clients = Clients::start(start, &nodes.addresses());
+    grow(&nodes, &clients, start)?;
     let mut gaps = Vec::new();
     let mut highest_term = term;
     for kill in 1..=kills {
@@ -55,12 +56,44 @@ fn play(kills: u32, runtime: Runtime) -> Result<(), String> {
         gaps.push(gap);
         highest_term = highest_term.max(term);
     }
+    shrink(&nodes, &clients, start)?;
     let ledger = clients.stop();
     say(start, "the clients stop; every node must come to hold the same");
     await_agreement(&nodes)?;
     let listed = kept_leases(&nodes.addresses())?;
     report(&ledger, &mut gaps, highest_term, start);
     judge(&ledger, &listed)
+}
+
+/// Lets nodes join, under load.
+fn grow(nodes: &Nodes, clients: &Clients, start: Instant) -> Result<(), String> {
+    for node in FOUNDERS..COUNT {
+        let (began, before) = (Instant::now(), clients.answered());
+        nodes.spawn(node).map_err(|error| format!("cannot start node {}: {error}", node + 1))?;
+        await_that(|| nodes.voters().contains(&node), "a node that joins does not come to vote")?;
+        let (number, took) = (node + 1, began.elapsed().as_millis());
+        let answers = clients.answered() - before;
+        say(
+            start,
+            &format!("node {number} joins and votes after {took} ms; {answers} answers meanwhile"),
+        );
+    }
+    await_that(|| nodes.voters().len() == COUNT, "the group does not grow")
+}
+
+/// Lets the leader leave, and then others, under load.
+fn shrink(nodes: &Nodes, clients: &Clients, start: Instant) -> Result<(), String> {
+    for _ in FOUNDERS..COUNT {
+        let (leader, _) = await_leader(nodes, None)?;
+        let (began, before) = (Instant::now(), clients.answered());
+        nodes.leave(leader, PATIENCE)?;
+        await_that(|| !nodes.runs(leader), "a node that has left does not end")?;
+        await_that(|| clients.answered() > before, "no client is answered any more")?;
+        let (number, took) = (leader + 1, began.elapsed().as_millis());
+        say(start, &format!("node {number} leads, leaves, and has ended after {took} ms"));
+    }
+    let voters = nodes.voters().len();
+    if voters == FOUNDERS { Ok(()) } else { Err(format!("{voters} nodes vote at the end")) }
 }
 
 /// Kills the leader, waits until another has answered a client, and starts the dead one again.
@@ -125,19 +158,14 @@ fn await_leader(nodes: &Nodes, other_than: Option<usize>) -> Result<(usize, u64)
     found.ok_or_else(|| "no leader is elected".to_owned())
 }
 
-/// Waits until all nodes run and have applied the same.
+/// Waits until all nodes that run have applied the same.
 fn await_agreement(nodes: &Nodes) -> Result<(), String> {
     await_that(
         || {
-            let statuses = nodes.statuses();
-            let first = statuses.first().cloned().flatten();
-            first.is_some_and(|first| {
-                statuses.iter().all(|status| {
-                    status
-                        .as_ref()
-                        .is_some_and(|status| status.applied == first.applied && status.lag == 0)
-                })
-            })
+            let statuses = nodes.statuses().into_iter().enumerate();
+            let mut running = statuses.filter(|(node, _)| nodes.runs(*node)).map(|(_, it)| it);
+            let Some(Some(first)) = running.next() else { return false };
+            running.all(|it| it.is_some_and(|it| it.applied == first.applied && it.lag == 0))
         },
         "the nodes do not come to hold the same",
     )

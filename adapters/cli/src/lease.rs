@@ -8,7 +8,7 @@ use quorate::id::{GroupId, Index};
 use quorate::lease::{Change, Command, Event, Name, Response, Table, Token};
 use quorate::time::Span;
 use quorate_host::lease::{Answer, Lease, Query};
-use quorate_std::client::{self, Client};
+use quorate_std::client::Client;
 use serde::Serialize;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -48,20 +48,12 @@ impl Asking {
 
     fn command(&mut self, command: Command) -> Result<Response, Failure> {
         let _waiting = Waiting::show("waiting for the leader");
-        self.client.command(command).map_err(fail)
+        self.client.command(command).map_err(Failure::from)
     }
 
     fn query(&mut self, query: Query) -> Result<Answer, Failure> {
         let _waiting = Waiting::show("waiting for the leader");
-        self.client.query(query).map_err(fail)
-    }
-}
-
-fn fail(failure: client::Failure) -> Failure {
-    let line = plain(&failure.to_string());
-    match failure {
-        client::Failure::Refused(_) => Failure::Refused(line),
-        _ => Failure::NoAnswer(line),
+        self.client.query(query).map_err(Failure::from)
     }
 }
 

@@ -3,7 +3,9 @@
 
 mod arguments;
 mod demo;
+mod join;
 mod lease;
+mod members;
 mod output;
 mod serve;
 mod sim;
@@ -21,8 +23,13 @@ fn main() -> ExitCode {
         Err(failure) => return conclude(Err(failure)),
     };
     match line.command {
-        Command::Serve { config, record, hosted } => {
-            conclude(serve::run(&config, record.as_deref(), hosted.runtime))
+        Command::Serve { config, record, hosted, join } => {
+            conclude(serve::run(&config, record.as_deref(), &join, hosted.runtime))
+        }
+        Command::Leave { node, group } => conclude(members::leave(node, &group)),
+        Command::Members { group, json } => conclude(members::show_members(&group, json)),
+        Command::Replace { config, join, timeout } => {
+            conclude(join::replace(&config, &join, timeout))
         }
         Command::Lease(command) => conclude(lease::run(command)),
         Command::Status { group, json } => conclude(status::run(&group, json)),

@@ -5,7 +5,8 @@ use crate::output::{Waiting, plain, show, show_json, table};
 use crate::verdict::{Failure, Verdict};
 use quorate::id::GroupId;
 use quorate_host::protocol::Status;
-use quorate_std::client::{self, Failure as NoStatus};
+use quorate_std::ask;
+use quorate_std::client::Failure as NoStatus;
 use serde::Serialize;
 use std::thread;
 
@@ -54,7 +55,7 @@ pub(crate) fn run(group: &Group, json: bool) -> Verdict {
 
 fn ask(group: &Group) -> Vec<Row> {
     let number = GroupId::new(group.number);
-    let ask = |address: &String| client::status(address, number, group.timeout);
+    let ask = |address: &String| ask::status(address, number, group.timeout);
     thread::scope(|scope| {
         let asked: Vec<_> = group
             .nodes

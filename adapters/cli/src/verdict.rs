@@ -1,5 +1,7 @@
 //! How a command ends: one line, and the exit code that scripts go by.
 
+use crate::output::plain;
+use quorate_std::client;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -35,6 +37,17 @@ impl fmt::Display for Failure {
         match self {
             Self::Refused(line) | Self::Usage(line) | Self::NoAnswer(line) => f.write_str(line),
             Self::Unheard => Ok(()),
+        }
+    }
+}
+
+impl From<client::Failure> for Failure {
+    /// What nodes say is shown on a terminal, and so made plain.
+    fn from(failure: client::Failure) -> Self {
+        let line = plain(&failure.to_string());
+        match failure {
+            client::Failure::Refused(_) => Self::Refused(line),
+            _ => Self::NoAnswer(line),
         }
     }
 }

@@ -130,9 +130,7 @@ pub fn welcomed(welcome: &Welcome) -> Result<NodeId, Trouble> {
     match welcome {
         Welcome::Here { node } => Ok(*node),
         Welcome::Full => Err(Trouble::passing("has no room for a connection")),
-        Welcome::NotThatNode { .. } | Welcome::NotAMember => {
-            Err(Trouble::lasting("takes this program for a member"))
-        }
+        _ => Err(Trouble::lasting("takes this program for a member")),
     }
 }
 
@@ -457,7 +455,16 @@ impl<S: Service> Asking<S> {
                 why = "lost the lead".to_owned();
                 Reply::Unknown
             }
-            (ReplyBody::Done(_) | ReplyBody::Answer(_) | ReplyBody::Status(_), _) => return None,
+            (
+                ReplyBody::Done(_)
+                | ReplyBody::Answer(_)
+                | ReplyBody::Status(_)
+                | ReplyBody::Members(_)
+                | ReplyBody::Seated { .. }
+                | ReplyBody::Leaving
+                | ReplyBody::Left,
+                _,
+            ) => return None,
         };
         if let Some(node) = self.nodes.get_mut(usize::from(place)) {
             node.why = why;
@@ -525,27 +532,25 @@ impl<R, A> Said<R, A> {
     }
 }
 
-/// What one node is asked to tell how it is. That is the same whatever the group replicates.
+/// A question to one node that is the same whatever the group replicates, as it travels.
 ///
 /// # Errors
-/// None comes about: it is small.
-pub fn status_request(group: GroupId) -> Result<Vec<u8>, frame::Error> {
-    let request = protocol::Request::<(), ()> { number: 1, ask: Ask::Status };
-    frame::encode(frame::Kind::Request, group, &request)
+/// [`frame::Error::TooLarge`].
+pub fn request(group: GroupId, ask: Ask<(), ()>) -> Result<Vec<u8>, frame::Error> {
+    frame::encode(frame::Kind::Request, group, &protocol::Request { number: 1, ask })
 }
 
 /// What came of it.
 ///
 /// # Errors
 /// [`Failure`], as the node at `address` alone would have it.
-pub fn status_of(
+pub fn answer_to(
     heard: Heard<protocol::Reply<(), ()>>,
     address: &str,
     within: Duration,
-) -> Result<Status, Failure> {
+) -> Result<ReplyBody<(), ()>, Failure> {
     let trouble = match heard {
-        Heard::Reply(protocol::Reply { body: ReplyBody::Status(status), .. }) => return Ok(status),
-        Heard::Reply(_) => return Err(Failure::nonsense()),
+        Heard::Reply(protocol::Reply { body, .. }) => return Ok(body),
         Heard::NotReached(trouble) | Heard::Lost(trouble) => trouble,
         Heard::Nothing => Trouble::silence(),
     };
@@ -554,4 +559,15 @@ pub fn status_of(
     }
     let nodes = vec![(address.to_owned(), trouble.text)];
     Err(Failure::NoAnswer { within, nodes })
+}
+
+/// How a node is, if that was its answer.
+///
+/// # Errors
+/// [`Failure::Refused`], if it was not.
+pub fn status_in(answer: ReplyBody<(), ()>) -> Result<Status, Failure> {
+    match answer {
+        ReplyBody::Status(status) => Ok(status),
+        _ => Err(Failure::nonsense()),
+    }
 }

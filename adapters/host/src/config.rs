@@ -12,12 +12,16 @@
 //!
 //! [consensus_group]            # all of it may be left out
 //! id = 1                       # default 1
-//! replication_factor = 1       # default: as many as there are members
+//! replication_factor = 1       # how many are to vote; default: as many as there are members
 //! heartbeat_timeout_ms = 150   # or: preset = "lan" (150, the default) or "wan" (1000)
 //! ```
 //!
-//! One port serves members and clients. The members are the same in the files of all nodes, in any
-//! order: slots are given by rising id.
+//! One port serves members and clients. If others reach the node elsewhere than where it listens, it says
+//! so: `advertise = "HOST:PORT"`, in `[node]`.
+//!
+//! The members are those who found the group, and the same in the files of all of them, in any order: slots
+//! are given by rising id. A node that joins a group later names none, and is told what the group goes by;
+//! or names some, itself among them, if it reaches them elsewhere than they say.
 //!
 //! Whatever is wrong is refused before anything is started, with one line that names the place and
 //! says what to do.
@@ -50,7 +54,7 @@ const LONGEST: u64 = 1 << 20;
 pub struct Config {
     /// This node.
     pub node: NodeConfig,
-    /// Every member of the group, in the order of the file.
+    /// Every founder of the group, in the order of the file; none if the node joins it.
     pub members: Vec<Member>,
     /// The group.
     pub group: GroupConfig,
@@ -59,10 +63,12 @@ pub struct Config {
 /// One node's own part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeConfig {
-    /// The node's number: above zero, and one of the members'.
+    /// The node's number: above zero, and one of the members', if there are any.
     pub id: u64,
     /// Where it listens, as `HOST:PORT`.
     pub listen: String,
+    /// Where others reach it, if that is elsewhere.
+    pub advertise: Option<String>,
     /// Its data folder.
     pub data: PathBuf,
 }
@@ -81,10 +87,10 @@ pub struct Member {
 pub struct GroupConfig {
     /// The group's number, carried by every frame.
     pub id: u64,
-    /// How many members hold the state: all of them.
-    pub replication_factor: usize,
-    /// How long a leader may be silent before another is elected.
-    pub heartbeat_timeout_ms: u64,
+    /// How many members are to vote. A node that joins may leave this to be told.
+    pub replication_factor: Option<u32>,
+    /// How long a leader may be silent before another is elected; likewise.
+    pub heartbeat_timeout_ms: Option<u64>,
 }
 
 /// Why a configuration was not taken: `FILE:LINE: what is wrong; what to do`.
@@ -185,6 +191,7 @@ struct File {
 struct NodeTable {
     id: Spanned<u64>,
     listen: Spanned<String>,
+    advertise: Option<Spanned<String>>,
     data: Spanned<PathBuf>,
 }
 
@@ -231,10 +238,6 @@ fn advise(message: &str) -> String {
 }
 
 fn read_members(file: &File) -> Result<Vec<Member>, Wrong> {
-    if file.member.is_empty() {
-        let what = "there are no members; add a [[member]] with id and address for every node";
-        return Err(wrong(&file.node, what));
-    }
     let mut members: Vec<Member> = Vec::new();
     for table in &file.member {
         let MemberTable { id, address } = table.get_ref();
@@ -262,9 +265,9 @@ fn read_node(
     members: &[Member],
     folder: &Path,
 ) -> Result<NodeConfig, Wrong> {
-    let NodeTable { id, listen, data } = table.get_ref();
+    let NodeTable { id, listen, advertise, data } = table.get_ref();
     let number = read_id(id)?;
-    if !members.iter().any(|member| member.id == number) {
+    if !members.is_empty() && !members.iter().any(|member| member.id == number) {
         let what = format!("node {number} is not among the members; add a [[member]] for it");
         return Err(wrong(id, what));
     }
@@ -272,32 +275,42 @@ fn read_node(
         return Err(wrong(data, "the data folder has no name; give the path of a folder"));
     }
     let data = folder.join(data.get_ref());
-    Ok(NodeConfig { id: number, listen: read_address(listen)?, data })
+    let advertise = advertise.as_ref().map(read_address).transpose()?;
+    Ok(NodeConfig { id: number, listen: read_address(listen)?, advertise, data })
 }
 
 fn read_group(table: Option<&Spanned<GroupTable>>, members: usize) -> Result<GroupConfig, Wrong> {
-    let default = GroupConfig { id: 1, replication_factor: members, heartbeat_timeout_ms: LAN_MS };
+    let founders = u32::try_from(members).ok().filter(|founders| *founders > 0);
+    let default = GroupConfig {
+        id: 1,
+        replication_factor: founders,
+        heartbeat_timeout_ms: founders.map(|_| LAN_MS),
+    };
     let Some(table) = table else { return Ok(default) };
     let GroupTable { id, replication_factor, heartbeat_timeout_ms, preset } = table.get_ref();
     let id = id.as_ref().map_or(Ok(default.id), read_id)?;
-    if let Some(factor) = replication_factor.as_ref().filter(|factor| *factor.get_ref() != members)
-    {
-        let what = format!(
-            "replication_factor is {} and there are {members} members; make them equal",
-            factor.get_ref()
-        );
-        return Err(wrong(factor, what));
-    }
+    let (least, most) = (members.max(1), Members::MOST);
+    let replication_factor = match replication_factor {
+        Some(factor) if !(least..=most).contains(factor.get_ref()) => {
+            let what = format!(
+                "replication_factor is {}; give one from {least}, for all founders vote, to {most}",
+                factor.get_ref()
+            );
+            return Err(wrong(factor, what));
+        }
+        Some(factor) => u32::try_from(*factor.get_ref()).ok(),
+        None => default.replication_factor,
+    };
     let heartbeat_timeout_ms = match (heartbeat_timeout_ms, preset) {
         (Some(_), Some(preset)) => {
             let what = "preset and heartbeat_timeout_ms are both given; keep one of them";
             return Err(wrong(preset, what));
         }
-        (Some(timeout), None) => read_timeout(timeout)?,
-        (None, Some(preset)) => read_preset(preset)?,
+        (Some(timeout), None) => Some(read_timeout(timeout)?),
+        (None, Some(preset)) => Some(read_preset(preset)?),
         (None, None) => default.heartbeat_timeout_ms,
     };
-    Ok(GroupConfig { id, heartbeat_timeout_ms, ..default })
+    Ok(GroupConfig { id, replication_factor, heartbeat_timeout_ms })
 }
 
 fn read_id(id: &Spanned<u64>) -> Result<u64, Wrong> {
@@ -387,20 +400,25 @@ heartbeat_timeout_ms = 300
     fn a_good_file_says_what_it_says() {
         let config = parse(GOOD).unwrap();
         let data = PathBuf::from("/etc/q/data/2");
-        assert_eq!(config.node, NodeConfig { id: 2, listen: "0.0.0.0:7002".to_owned(), data });
+        assert_eq!(
+            config.node,
+            NodeConfig { id: 2, listen: "0.0.0.0:7002".to_owned(), advertise: None, data }
+        );
         assert_eq!(config.members.iter().map(|member| member.id).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(config.members[1].address, "[::1]:7002");
-        let group = GroupConfig { id: 9, replication_factor: 3, heartbeat_timeout_ms: 300 };
+        let group =
+            GroupConfig { id: 9, replication_factor: Some(3), heartbeat_timeout_ms: Some(300) };
         assert_eq!(config.group, group);
     }
 
     #[test]
     fn the_group_may_be_left_out_and_the_preset_stands_for_a_timeout() {
         let (front, _) = GOOD.split_once("[consensus_group]").unwrap();
-        let group = GroupConfig { id: 1, replication_factor: 3, heartbeat_timeout_ms: 150 };
+        let group =
+            GroupConfig { id: 1, replication_factor: Some(3), heartbeat_timeout_ms: Some(150) };
         assert_eq!(parse(front).unwrap().group, group);
         let wan = GOOD.replace("heartbeat_timeout_ms = 300", "preset = \"wan\"");
-        assert_eq!(parse(&wan).unwrap().group.heartbeat_timeout_ms, 1_000);
+        assert_eq!(parse(&wan).unwrap().group.heartbeat_timeout_ms, Some(1_000));
     }
 
     #[test]
@@ -464,15 +482,34 @@ heartbeat_timeout_ms = 300
     fn a_node_that_is_no_member_is_refused() {
         let what = "node 7 is not among the members; add a [[member]] for it";
         assert_eq!(broken("id = 2", "id = 7"), format!("n.toml:2: {what}"));
-        let (front, _) = GOOD.split_once("[[member]]").unwrap();
-        assert!(parse(front).unwrap_err().starts_with("n.toml:1: there are no members; add"));
     }
 
     #[test]
-    fn a_replication_factor_other_than_the_members_is_refused() {
-        let error = broken("replication_factor = 3", "replication_factor = 5");
-        let what = "replication_factor is 5 and there are 3 members; make them equal";
-        assert_eq!(error, format!("n.toml:16: {what}"));
+    fn a_node_that_joins_names_no_members_and_is_told_what_the_group_goes_by() {
+        let (front, _) = GOOD.split_once("[[member]]").unwrap();
+        let config = parse(front).unwrap();
+        assert!(config.members.is_empty());
+        let group = GroupConfig { id: 1, replication_factor: None, heartbeat_timeout_ms: None };
+        assert_eq!(config.group, group);
+        let told = parse(&format!("{front}[consensus_group]\nreplication_factor = 5\n")).unwrap();
+        assert_eq!(told.group.replication_factor, Some(5));
+    }
+
+    #[test]
+    fn a_replication_factor_below_the_founders_or_beyond_all_slots_is_refused() {
+        for (factor, line) in [(2, "2; give one from 3"), (33, "33; give one from 3")] {
+            let error = broken("replication_factor = 3", &format!("replication_factor = {factor}"));
+            let what = format!("replication_factor is {line}, for all founders vote, to 32");
+            assert_eq!(error, format!("n.toml:16: {what}"));
+        }
+    }
+
+    #[test]
+    fn a_node_may_be_reached_elsewhere_than_where_it_listens() {
+        let text = GOOD.replace("[[member]]\nid = 1", "advertise = \"here:1\"\n[[member]]\nid = 1");
+        assert_eq!(parse(&text).unwrap().node.advertise.as_deref(), Some("here:1"));
+        let error = parse(&text.replace("here:1", "here")).unwrap_err();
+        assert!(error.contains("`here` is no address"), "{error}");
     }
 
     #[test]

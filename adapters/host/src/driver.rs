@@ -3,19 +3,22 @@
 //!
 //! The runtime supplies [`Io`], which takes encoded things and performs them whenever it likes.
 
+use crate::book::{self, Book};
 use crate::config::Config;
 use crate::frame::{self, Kind};
 use crate::protocol::{
-    Ask, MemberMessage, Outgoing, Reply, ReplyBody, Request, Service, Status, session_of,
+    Ask, Member, MemberMessage, Outgoing, Reply, ReplyBody, Request, Service, Status, session_of,
 };
 use crate::recording::Recorder;
-use crate::store::{Done, Task};
-use quorate::id::{ClientId, GroupId, Index, Members, NodeId, Slot};
+use crate::store::{self, Done, Task};
+use quorate::id::{ClientId, GroupId, Incarnation, Index, Members, NodeId, Slot};
+use quorate::membership::Address;
+use quorate::membership::roster::Life;
 use quorate::raft::{Read, Write};
 use quorate::replica::{self, Entry, Input, Outcome, Output, Replica};
 use quorate::time::{Instant, Now};
 use quorate::{Machine, Refused};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Reads that may wait for a leader to be confirmed; more are refused, to be asked again.
@@ -28,6 +31,8 @@ pub enum Event<S: Service> {
     Tick,
     /// A member's message came in.
     Member(Slot, MemberMessage<S::Command>),
+    /// A member has said who it is, and where.
+    Introduced(Slot, Life, Address),
     /// A client's request came in on a connection.
     Request(u64, Request<S::Command, S::Query>),
     /// The disk has done something.
@@ -48,6 +53,8 @@ pub trait Io {
     fn disk(&mut self, task: Task);
     /// Hears that this node leads, or who does.
     fn leader(&mut self, node: Option<NodeId>);
+    /// Hears that members have come, moved or gone: connects to them, and to nobody else.
+    fn members(&mut self, book: &Book);
 }
 
 /// A client that waits for an entry to be applied.
@@ -56,8 +63,16 @@ struct Waiter {
     index: Index,
     connection: u64,
     number: u64,
-    client: ClientId,
-    sequence: u64,
+    waits_for: WaitsFor,
+}
+
+/// What a client that waits asked for.
+#[derive(Debug)]
+enum WaitsFor {
+    /// A request of a session, by its number.
+    Session(ClientId, u64),
+    Join(Life),
+    Leave(Life),
 }
 
 /// A replica with the clients that wait for it.
@@ -65,8 +80,11 @@ struct Waiter {
 pub struct Driver<S: Service> {
     replica: Replica<S>,
     group: GroupId,
-    /// Members by slot: who, and where.
-    members: Vec<(NodeId, String)>,
+    book: Book,
+    /// What members have said of themselves, until the roster says it too.
+    introduced: BTreeMap<Slot, (Life, Address)>,
+    /// Where the last of these stands in the log.
+    introducing: Index,
     outbox: Vec<Output>,
     /// Requests that wait to be submitted together.
     batch: Vec<replica::Request<S::Command>>,
@@ -82,18 +100,15 @@ pub struct Driver<S: Service> {
 }
 
 impl<S: Service> Driver<S> {
-    /// A driver for a replica that was just brought back.
-    pub fn new(config: &Config, replica: Replica<S>) -> Self {
-        let mut members: Vec<_> = config
-            .members
-            .iter()
-            .map(|member| (NodeId::new(member.id), member.address.clone()))
-            .collect();
-        members.sort();
+    /// A driver for a replica that was just brought back, with its book.
+    pub fn new(config: &Config, replica: Replica<S>, book: Book) -> Self {
+        let introduced = [(book.slot(), (book.me(), book.address()))];
         Self {
             replica,
             group: GroupId::new(config.group.id),
-            members,
+            introduced: introduced.into(),
+            introducing: Index::ZERO,
+            book,
             outbox: Vec::new(),
             batch: Vec::new(),
             batch_from: Vec::new(),
@@ -128,6 +143,11 @@ impl<S: Service> Driver<S> {
     /// The replica.
     pub fn replica(&self) -> &Replica<S> {
         &self.replica
+    }
+
+    /// The address book.
+    pub fn book(&self) -> &Book {
+        &self.book
     }
 
     /// Takes what has happened, in order. Requests that follow each other are submitted together.
@@ -177,6 +197,10 @@ impl<S: Service> Driver<S> {
             Event::Disk(Done::Stored(snapshot)) => self.step(now, Input::Stored(snapshot)),
             Event::DiskFailed => self.step(now, Input::PersistFailed),
             Event::HandOver => self.hand_over(now),
+            Event::Introduced(slot, life, address) => {
+                self.introduced.insert(slot, (life, address));
+                return self.introduce(now, io);
+            }
             Event::Request(connection, Request { number, ask }) => {
                 return self.answer(now, (connection, number), ask, io);
             }
@@ -184,6 +208,35 @@ impl<S: Service> Driver<S> {
         // Only a stopped replica refuses these, and it has nothing more to say.
         if stepped.is_ok() {
             self.perform(None, io);
+            self.introduce(now, io);
+        }
+    }
+
+    /// Enters a member in the roster that has said who and where it is, one at a time, if this node leads:
+    /// founders have no seat before, and others may have moved.
+    fn introduce(&mut self, now: Now, io: &mut impl Io) {
+        let applied = self.replica.applied().entry.index;
+        if !self.replica.raft().leads() || self.introduced.is_empty() || applied < self.introducing
+        {
+            return;
+        }
+        let roster = self.replica.roster();
+        let is_done = |slot: Slot, (life, address): (Life, Address)| {
+            roster.seat(slot).is_some_and(|seat| seat.life != life || seat.address == address)
+        };
+        self.introduced.retain(|slot, said| !is_done(*slot, *said));
+        let Some((&slot, &(life, address))) = self.introduced.first_key_value() else { return };
+        let founder = roster.seat_of(life).is_none().then_some(slot);
+        let input = Input::Admit { life, address, founder, replaces: None };
+        match self.step(now, input) {
+            Ok(()) => {
+                self.introducing = self.replica.raft().log().last().index;
+                self.perform(None, io);
+            }
+            Err(Refused::Unfit(_) | Refused::Meaningless) => {
+                self.introduced.remove(&slot);
+            }
+            Err(_) => {} // With the next event.
         }
     }
 
@@ -217,6 +270,26 @@ impl<S: Service> Driver<S> {
                 let body = ReplyBody::Status(self.status());
                 self.reply(connection, number, body, io);
             }
+            Ask::Members => {
+                let body = ReplyBody::Members(self.members());
+                self.reply(connection, number, body, io);
+            }
+            Ask::Join { life, address, replaces } => {
+                let input = Input::Admit { life, address, founder: None, replaces };
+                self.change(now, input, (connection, number, WaitsFor::Join(life)), io);
+            }
+            Ask::Leave { node } => {
+                let latest = self.replica.roster().latest(node).map(|(_, seat)| seat.life);
+                // Of a node that is unknown here the leader says the same.
+                let life = latest.unwrap_or(Life { node, incarnation: Incarnation::ZERO });
+                match self.departure(life).filter(|_| self.replica.raft().leads()) {
+                    Some(body) => self.reply(connection, number, body, io),
+                    None => {
+                        let waiter = (connection, number, WaitsFor::Leave(life));
+                        self.change(now, Input::Dismiss(life), waiter, io);
+                    }
+                }
+            }
             Ask::Query(_) if self.reading.len() >= READS => {
                 let body = ReplyBody::Busy("too many reads wait; try again later".to_owned());
                 self.reply(connection, number, body, io);
@@ -228,6 +301,27 @@ impl<S: Service> Driver<S> {
                     self.reply(connection, number, body, io);
                 }
             },
+        }
+    }
+
+    /// Asks for a change of the roster. Whoever waits for it is told when it is applied.
+    fn change(
+        &mut self,
+        now: Now,
+        input: Input<'_, S::Command>,
+        (connection, number, waits_for): (u64, u64, WaitsFor),
+        io: &mut impl Io,
+    ) {
+        match self.step(now, input) {
+            Ok(()) => {
+                let index = self.replica.raft().log().last().index;
+                self.waiting.push_back(Waiter { index, connection, number, waits_for });
+                self.perform(None, io);
+            }
+            Err(refused) => {
+                let body = self.refusal(refused);
+                self.reply(connection, number, body, io);
+            }
         }
     }
 
@@ -275,7 +369,10 @@ impl<S: Service> Driver<S> {
                     io.disk(Task::Snapshot { snapshot, bytes });
                 }
                 Output::Submitted { first, .. } => self.wait_from(first.index),
-                Output::Applied { index } => self.reply_up_to(index, io),
+                Output::Applied { index } => {
+                    self.reply_up_to(index, io);
+                    self.look_at_roster(index, io);
+                }
                 Output::Leading => io.leader(self.node(self.replica.raft().config().me)),
                 Output::Following { leader } => self.follow(leader, io),
                 // The node leaves all the same.
@@ -311,7 +408,8 @@ impl<S: Service> Driver<S> {
         let mut index = first;
         for ((connection, number), request) in from.into_iter().zip(&self.batch) {
             let (client, sequence) = session_of(request);
-            self.waiting.push_back(Waiter { index, connection, number, client, sequence });
+            let waits_for = WaitsFor::Session(client, sequence);
+            self.waiting.push_back(Waiter { index, connection, number, waits_for });
             index = index.next();
         }
     }
@@ -319,13 +417,62 @@ impl<S: Service> Driver<S> {
     fn reply_up_to(&mut self, applied: Index, io: &mut impl Io) {
         while self.waiting.front().is_some_and(|waiter| waiter.index <= applied) {
             let Some(waiter) = self.waiting.pop_front() else { return };
-            let body = match self.replica.outcome(waiter.client, waiter.sequence) {
-                Outcome::Opened => ReplyBody::Opened,
-                Outcome::Done(response) => ReplyBody::Done(response.clone()),
-                Outcome::Superseded => ReplyBody::Superseded,
-                Outcome::NoSession => ReplyBody::NoSession,
+            let body = match waiter.waits_for {
+                WaitsFor::Session(client, sequence) => self.outcome(client, sequence),
+                WaitsFor::Join(life) => self.seated(life),
+                WaitsFor::Leave(life) => self.departure(life).unwrap_or(ReplyBody::Left),
             };
             self.reply(waiter.connection, waiter.number, body, io);
+        }
+    }
+
+    fn outcome(&self, client: ClientId, sequence: u64) -> ReplyBody<S::Response, S::Answer> {
+        match self.replica.outcome(client, sequence) {
+            Outcome::Opened => ReplyBody::Opened,
+            Outcome::Done(response) => ReplyBody::Done(response.clone()),
+            Outcome::Superseded => ReplyBody::Superseded,
+            Outcome::NoSession => ReplyBody::NoSession,
+        }
+    }
+
+    /// What a node is told that has asked to join.
+    fn seated(&self, life: Life) -> ReplyBody<S::Response, S::Answer> {
+        let Some((slot, seat)) = self.replica.roster().seat_of(life) else {
+            return ReplyBody::Busy("another took the seat; ask again".to_owned());
+        };
+        let (applied, belong) = self.belong();
+        let wanted = self.replica.roster_config().replication_factor;
+        let timeout = self.replica.raft().config().election_timeout;
+        ReplyBody::Seated {
+            slot,
+            since: seat.since,
+            founders: self.replica.raft().config().voters,
+            replication_factor: u32::try_from(wanted).unwrap_or(u32::MAX),
+            heartbeat_timeout_ms: timeout.as_millis(),
+            page: self.book.page_for_others(self.replica.roster(), applied, belong),
+        }
+    }
+
+    /// How far a life has left, if it was told to and has a seat.
+    fn departure(&self, life: Life) -> Option<ReplyBody<S::Response, S::Answer>> {
+        let (slot, seat) = self.replica.roster().seat_of(life)?;
+        let (_, belong) = self.belong();
+        let body = if belong.contains(slot) { ReplyBody::Leaving } else { ReplyBody::Left };
+        seat.leaves.then_some(body)
+    }
+
+    /// Who belongs to the group, for certain, as of what is applied.
+    fn belong(&self) -> (Index, quorate::id::Members) {
+        let applied = self.replica.applied().entry.index;
+        (applied, self.replica.raft().log().configuration_at(applied).members())
+    }
+
+    /// Keeps the address book as the roster is.
+    fn look_at_roster(&mut self, applied: Index, io: &mut impl Io) {
+        let (_, belong) = self.belong();
+        if self.book.update(self.replica.roster(), applied, belong) {
+            io.disk(Task::Members(store::bytes_of_page(self.book.page())));
+            io.members(&self.book);
         }
     }
 
@@ -348,6 +495,7 @@ impl<S: Service> Driver<S> {
 
     /// This node does not lead: those who wait must ask who does.
     fn follow(&mut self, leader: Option<Slot>, io: &mut impl Io) {
+        self.introducing = Index::ZERO;
         for waiter in std::mem::take(&mut self.waiting) {
             self.reply(waiter.connection, waiter.number, ReplyBody::Unknown, io);
         }
@@ -361,9 +509,11 @@ impl<S: Service> Driver<S> {
     fn refusal(&self, refused: Refused) -> ReplyBody<S::Response, S::Answer> {
         match refused {
             Refused::NotLeader { leader } => ReplyBody::NotLeader {
-                leader: leader.and_then(|slot| self.members.get(slot.position()).cloned()),
+                leader: leader.and_then(|slot| {
+                    self.book.entry(slot).map(|entry| (entry.node, entry.address.clone()))
+                }),
             },
-            Refused::Meaningless => ReplyBody::Rejected(refused.to_string()),
+            Refused::Meaningless | Refused::Unfit(_) => ReplyBody::Rejected(refused.to_string()),
             _ => ReplyBody::Busy(refused.to_string()),
         }
     }
@@ -387,7 +537,27 @@ impl<S: Service> Driver<S> {
     }
 
     fn node(&self, slot: Slot) -> Option<NodeId> {
-        self.members.get(slot.position()).map(|(node, _)| *node)
+        self.book.entry(slot).map(|entry| entry.node)
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let raft = self.replica.raft();
+        let configuration = raft.configuration();
+        let role = |slot| match slot {
+            _ if raft.leader() == Some(slot) => "leader",
+            _ if configuration.electorate().contains(slot) => "voter",
+            _ if configuration.learners().contains(slot) => "learner",
+            _ => "none",
+        };
+        let member = |(slot, entry): (&Slot, &book::Entry)| Member {
+            node: entry.node.number(),
+            life: entry.incarnation.map(Incarnation::number),
+            slot: slot.number(),
+            address: entry.address.clone(),
+            role: role(*slot).to_owned(),
+            leaves: entry.leaves,
+        };
+        self.book.page().members.iter().map(member).collect()
     }
 
     fn status(&self) -> Status {

@@ -1,9 +1,13 @@
 //! Who is connected to a node, and who may be: what is decided about a connection, on any runtime.
 
-use crate::config::Config;
+use crate::book::Book;
 use crate::protocol::{Hello, Welcome};
-use quorate::id::{GroupId, NodeId, Slot};
+use crate::work::Gone;
+use quorate::id::{GroupId, Members, NodeId, Slot};
+use quorate::membership::Address;
+use quorate::membership::roster::Life;
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 /// Connections open at once, and how many of them may be clients': a member always finds room.
@@ -67,6 +71,15 @@ impl<End> Guests<End> {
         true
     }
 
+    /// Ends the connections of members that others took the place of, or nobody.
+    pub fn keep(&self, members: Members, end: impl Fn(&End)) {
+        for (guest, connection) in self.0.values() {
+            if matches!(guest, Guest::Member(slot) if !members.contains(*slot)) {
+                end(connection);
+            }
+        }
+    }
+
     /// A connection has ended.
     pub fn leave(&mut self, number: u64) -> Option<End> {
         self.0.remove(&number).map(|(_, end)| end)
@@ -78,88 +91,99 @@ impl<End> Guests<End> {
     }
 }
 
+/// The address book as the work last left it.
+#[derive(Clone, Debug)]
+pub struct SharedBook(Arc<RwLock<Book>>);
+
+impl SharedBook {
+    /// A book that is read elsewhere too.
+    #[must_use]
+    pub fn new(book: Book) -> Self {
+        Self(Arc::new(RwLock::new(book)))
+    }
+
+    /// The book.
+    pub fn read(&self) -> RwLockReadGuard<'_, Book> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn replace(&self, book: &Book) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clone_from(book);
+    }
+}
+
 /// What a node must know to receive somebody.
 #[derive(Clone, Debug)]
 pub struct House {
     /// The group that it serves.
     pub group: GroupId,
-    /// The node.
-    pub me: NodeId,
-    /// By slot.
-    pub members: Vec<NodeId>,
+    /// Who belongs to it.
+    pub book: SharedBook,
 }
 
 impl House {
-    /// The house of the node that is configured so.
-    #[must_use]
-    pub fn of(config: &Config) -> Self {
-        Self {
-            group: GroupId::new(config.group.id),
-            me: NodeId::new(config.node.id),
-            members: config.member_ids().into_iter().map(NodeId::new).collect(),
-        }
-    }
-
-    /// Who says hello, if he may come in; else what he is answered.
+    /// Who says hello, if it may come in, and what a member says of itself; else what it is answered.
     ///
     /// # Errors
     /// The answer.
-    pub fn receive(&self, hello: &Hello) -> Result<Guest, Welcome> {
-        match hello {
-            Hello::Client => Ok(Guest::Client),
-            Hello::Member { to, .. } if *to != self.me => {
-                Err(Welcome::NotThatNode { node: self.me })
-            }
-            Hello::Member { from, .. } => {
-                let slot = self.members.iter().position(|member| member == from);
-                let slot = slot.and_then(|slot| u8::try_from(slot).ok()).map(Slot::new);
-                slot.map(Guest::Member).ok_or(Welcome::NotAMember)
+    pub fn receive(&self, hello: &Hello) -> Result<(Guest, Option<(Life, Address)>), Welcome> {
+        match *hello {
+            Hello::Client => Ok((Guest::Client, None)),
+            Hello::Member { from, since, address, to, incarnation } => {
+                let slot = self.book.read().meet(from, since, (to, incarnation))?;
+                Ok((Guest::Member(slot), Some((from, address))))
             }
         }
     }
+
+    /// The answer to whoever may come in.
+    #[must_use]
+    pub fn here(&self) -> Welcome {
+        Welcome::Here { node: self.book.read().me().node }
+    }
 }
 
-/// What is to be known of a link to another member.
+/// What a link to another member needs to know.
 #[derive(Clone, Debug)]
 pub struct Ends {
     /// The group.
     pub group: GroupId,
-    /// This node.
-    pub from: NodeId,
+    /// What this node says of itself.
+    pub hello: Hello,
     /// The other.
     pub to: NodeId,
     /// Where it is.
     pub address: String,
 }
 
-impl Ends {
-    /// The links of the node that is configured so, by slot; none to itself.
-    pub fn of(config: &Config) -> impl Iterator<Item = Option<Self>> {
-        let (group, from) = (GroupId::new(config.group.id), NodeId::new(config.node.id));
-        config.member_ids().into_iter().map(move |id| {
-            let member =
-                config.members.iter().find(|member| member.id == id && id != from.number());
-            let address = member?.address.clone();
-            Some(Self { group, from, to: NodeId::new(id), address })
-        })
-    }
-
-    /// What is said first.
-    #[must_use]
-    pub const fn hello(&self) -> Hello {
-        Hello::Member { from: self.from, to: self.to }
-    }
+/// Why there is no link.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NoLink {
+    /// The node does not answer, or is busy.
+    Silent,
+    /// It answers what waiting may not mend.
+    Misfit(String),
+    /// This node is a member no more, and need not try again.
+    Over(Gone),
 }
 
-/// Why a member does not welcome another, if waiting will not mend it.
-#[must_use]
-pub fn complaint(welcome: &Welcome, from: NodeId) -> Option<String> {
-    match welcome {
-        Welcome::Here { .. } => None,
-        Welcome::NotThatNode { node } => Some(format!("it is node {node}")),
-        Welcome::NotAMember => Some(format!("it does not count node {from} as a member")),
-        Welcome::Full => Some("it has no room for a connection".to_owned()),
-    }
+/// What a member's answer means to the one that calls it.
+///
+/// # Errors
+/// [`NoLink`], if it is no welcome.
+pub fn linked(welcome: &Welcome) -> Result<(), NoLink> {
+    Err(NoLink::Misfit(match welcome {
+        Welcome::Here { .. } => return Ok(()),
+        Welcome::Departed => return Err(NoLink::Over(Gone::Left)),
+        Welcome::Outlived { by } => return Err(NoLink::Over(Gone::Outlived(*by))),
+        Welcome::NotThatNode { life } => format!("it is {life}"),
+        Welcome::NotAMember => "it does not count this node as a member".to_owned(),
+        Welcome::OtherLife { known } => format!(
+            "it knows this node in an earlier life ({known}); if its data was lost, give it an \
+             empty data folder and say `quorate replace`"
+        ),
+        Welcome::Full => "it has no room for a connection".to_owned(),
+    }))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 #[cfg(feature = "node")]
 pub mod asking;
 #[cfg(feature = "node")]
+pub mod book;
+#[cfg(feature = "node")]
 pub mod config;
 pub mod disk;
 #[cfg(feature = "node")]

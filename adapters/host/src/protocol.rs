@@ -3,9 +3,12 @@
 //! Each connection begins with a [`Hello`] from the side that opened it and a [`Welcome`] in
 //! return. A member's hello pins who speaks for as long as the connection lasts.
 
+use crate::book::Page;
 use crate::frame;
 use quorate::StateMachine;
-use quorate::id::{ClientId, NodeId};
+use quorate::id::{ClientId, Incarnation, Index, Members, NodeId, Slot};
+use quorate::membership::Address;
+use quorate::membership::roster::Life;
 use quorate::raft::Write;
 use quorate::replica::{Entry, Header};
 use serde::de::{DeserializeOwned, DeserializeSeed, SeqAccess, Visitor};
@@ -39,10 +42,16 @@ pub trait Service:
 pub enum Hello {
     /// A member, to another.
     Member {
-        /// Who speaks.
-        from: NodeId,
+        /// Who speaks, and in which of its lives.
+        from: Life,
+        /// The entry that gave it its seat; zero for a founder.
+        since: Index,
+        /// Where it is reached itself.
+        address: Address,
         /// Whom it believes to have reached.
         to: NodeId,
+        /// In which life, if it knows.
+        incarnation: Option<Incarnation>,
     },
     /// A client.
     Client,
@@ -56,13 +65,25 @@ pub enum Welcome {
         /// Who was reached.
         node: NodeId,
     },
-    /// The node is another than the one that the member meant to reach.
+    /// The node is another than the one that the member meant to reach, or lives another life.
     NotThatNode {
         /// Who was reached.
-        node: NodeId,
+        life: Life,
     },
-    /// The speaker is no member of the group.
+    /// The speaker is no member of the group, as far as is known here.
     NotAMember,
+    /// The speaker was a member, and has left.
+    Departed,
+    /// A later life of the speaker is a member.
+    Outlived {
+        /// That one's incarnation.
+        by: Incarnation,
+    },
+    /// The speaker is known in an earlier life, and its seat is that life's.
+    OtherLife {
+        /// That one's incarnation.
+        known: Incarnation,
+    },
     /// The node serves as many connections as it can.
     Full,
 }
@@ -190,6 +211,22 @@ pub enum Ask<C, Q> {
     Query(Q),
     /// How this node is.
     Status,
+    /// Who the members are, as far as this node knows.
+    Members,
+    /// To be taken into the group.
+    Join {
+        /// Whom.
+        life: Life,
+        /// Where it is reached.
+        address: Address,
+        /// The incarnation of the same node that it replaces.
+        replaces: Option<Incarnation>,
+    },
+    /// That a node leaves the group.
+    Leave {
+        /// Which.
+        node: NodeId,
+    },
 }
 
 /// A member's reply.
@@ -227,6 +264,44 @@ pub enum ReplyBody<R, A> {
     Unknown,
     /// How this node is.
     Status(Status),
+    /// Who the members are.
+    Members(Vec<Member>),
+    /// The node has a seat.
+    Seated {
+        /// Its slot.
+        slot: Slot,
+        /// The entry that gave it.
+        since: Index,
+        /// The slots of those who founded the group.
+        founders: Members,
+        /// What the group goes by: how many are to vote, and how long a leader may be silent.
+        replication_factor: u32,
+        /// In milliseconds.
+        heartbeat_timeout_ms: u64,
+        /// The members.
+        page: Page,
+    },
+    /// The node is to leave, and belongs to the group until it can: ask again.
+    Leaving,
+    /// The node does not belong to the group any more.
+    Left,
+}
+
+/// A member, as one node knows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Member {
+    /// The node.
+    pub node: u64,
+    /// Which of its lives; none of a founder that was not heard of yet.
+    pub life: Option<u64>,
+    /// Its slot.
+    pub slot: u8,
+    /// Where it is reached.
+    pub address: String,
+    /// `leader`, `voter`, `learner`, or `none` if it does not belong to the group yet, or any more.
+    pub role: String,
+    /// Whether it is to leave.
+    pub leaves: bool,
 }
 
 /// How a node is, in numbers that can be compared between nodes.

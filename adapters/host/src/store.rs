@@ -7,22 +7,25 @@
 //! in tens of thousands of entries. What would make writes wait more often, filling the log's next
 //! file with zeros, another thread does with [`Store::ahead`].
 
-use crate::config::Config;
+use crate::book::{self, Book, Entry, Page};
+use crate::config::{Config, LAN_MS, Member, NodeConfig};
 use crate::disk::RealDisk;
-use crate::folder::{self, Folder, Identity};
+use crate::folder::{self, Folder, Identity, Seat};
 use crate::log::{self, Log, Options};
 use crate::protocol::{LogWrite, Service};
 use crate::recording::{Head, Recorder};
 use crate::snapshot::{self, Key, Snapshots};
 use quorate::hlc;
-use quorate::id::{EntryId, Index, Slot, Term};
+use quorate::id::{EntryId, Incarnation, Index, Members, NodeId, Slot, Term};
 use quorate::limits::Limits;
-use quorate::membership::roster;
+use quorate::membership::Address;
+use quorate::membership::roster::{self, Life};
 use quorate::raft::{self, Receipt, Snapshot};
 use quorate::replica::{self, RecoverError, Replica};
 use quorate::time::{Now, Span};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::ToSocketAddrs;
 
 /// Something for the disk to do.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub enum Task {
         /// Its bytes.
         bytes: Vec<u8>,
     },
+    /// Keep what the address book says, as a hint for the next start.
+    Members(Vec<u8>),
 }
 
 /// Something that the disk has done.
@@ -68,6 +73,10 @@ pub enum OpenError {
     Record,
     /// What is on the disk does not fit together.
     Recover(RecoverError),
+    /// The node founds no group and has not joined one.
+    NotJoined,
+    /// Nobody could reach the node where it says it is.
+    Address(String),
     /// The clock is behind what was written.
     Clock {
         /// By how much.
@@ -83,6 +92,11 @@ impl fmt::Display for OpenError {
             Self::Snapshot(error) => error.fmt(f),
             Self::Record => f.write_str("the log holds records of another program or version"),
             Self::Recover(error) => error.fmt(f),
+            Self::NotJoined => f.write_str(
+                "the node is not among the members of its configuration file and has not joined yet; \
+                 name a member to join through (serve --join HOST:PORT)",
+            ),
+            Self::Address(what) => f.write_str(what),
             Self::Clock { behind } => write!(
                 f,
                 "the clock is {} ms behind the newest entry of the log; set it right and start again",
@@ -99,6 +113,7 @@ impl std::error::Error for OpenError {}
 pub struct Store {
     log: Log<RealDisk>,
     snapshots: Snapshots<RealDisk>,
+    book: Book,
     /// Held for as long as the store lives: it locks the folder.
     folder: Folder,
 }
@@ -153,8 +168,9 @@ pub fn open_recorded<S: Service>(
     now: Now,
     mut recorder: Option<&mut Recorder>,
 ) -> Result<(Replica<S>, Store), OpenError> {
-    let identity = Identity { group: config.group.id, node: config.node.id };
-    let folder = Folder::open(&config.node.data, identity).map_err(OpenError::Folder)?;
+    let folder = open_folder(config)?;
+    let seat = folder.seat().ok_or(OpenError::NotJoined)?;
+    let book = book_of(config, &folder, seat, address_of(&config.node)?);
     let disk = |name| folder.disk(name).map_err(|error| OpenError::Folder(error.into()));
     let snapshots = Snapshots::open(disk("snapshots")?).map_err(OpenError::Snapshot)?;
     let options = Options { salt: chance(), ..Options::default() };
@@ -171,7 +187,7 @@ pub fn open_recorded<S: Service>(
 
     let newest = snapshots.newest().map_err(OpenError::Snapshot)?;
     let named = newest.as_ref().map(|(key, bytes)| (name_of(key, bytes), &bytes[..]));
-    let setup = replica_config(config, log.boots());
+    let setup = replica_config(config, seat, log.boots());
     let max_offset = setup.clock.max_offset;
     if let Some(recorder) = &mut recorder {
         recorder.head(head_of::<S>(config, &setup), named);
@@ -189,19 +205,88 @@ pub fn open_recorded<S: Service>(
     if let Some(recorder) = recorder {
         recorder.begin(&replica);
     }
-    Ok((replica, Store { log, snapshots, folder }))
+    Ok((replica, Store { log, snapshots, book, folder }))
 }
 
-/// The replica's own configuration: members take slots in the order of their ids.
-fn replica_config(config: &Config, boot: u64) -> replica::Config {
+/// The data folder, with what the node is in its group: a founder's slot is its place among the members
+/// of the configuration file, in the order of their ids.
+fn open_folder(config: &Config) -> Result<Folder, OpenError> {
+    let identity = Identity { group: config.group.id, node: config.node.id };
+    let mut folder = Folder::open(&config.node.data, identity).map_err(OpenError::Folder)?;
     let ids = config.member_ids();
-    let place = ids.iter().position(|id| *id == config.node.id).unwrap_or(0);
-    let slot = |place: usize| Slot::new(u8::try_from(place).unwrap_or(u8::MAX));
-    let election_timeout = Span::millis(config.group.heartbeat_timeout_ms);
+    if let (None, Some(place)) = (folder.seat(), ids.iter().position(|id| *id == config.node.id)) {
+        let seat = Seat {
+            slot: u8::try_from(place).unwrap_or(u8::MAX),
+            since: 0,
+            founders: Members::first(ids.len()).bits(),
+            replication_factor: config.group.replication_factor.unwrap_or(u32::MAX),
+            heartbeat_timeout_ms: config.group.heartbeat_timeout_ms.unwrap_or(LAN_MS),
+        };
+        folder.settle(seat).map_err(OpenError::Folder)?;
+    }
+    Ok(folder)
+}
+
+/// What [`Folder::keep_members`] keeps.
+#[must_use]
+pub fn bytes_of_page(page: &Page) -> Vec<u8> {
+    postcard::to_stdvec(page).unwrap_or_default()
+}
+
+/// Where others reach a node, as a socket: names are looked up once, here.
+///
+/// # Errors
+/// [`OpenError::Address`].
+pub fn address_of(node: &NodeConfig) -> Result<Address, OpenError> {
+    let text = node.advertise.as_ref().unwrap_or(&node.listen);
+    let sockets = text.to_socket_addrs();
+    let unknown = |why: String| OpenError::Address(format!("cannot find {text}: {why}"));
+    let socket = sockets.map_err(|error| unknown(error.to_string()))?.next();
+    let socket = socket.ok_or_else(|| unknown("it has no address; give another".to_owned()))?;
+    if socket.ip().is_unspecified() {
+        let what = format!(
+            "{text} is every address of this machine; say in [node] where others reach it: advertise = \"HOST:PORT\""
+        );
+        return Err(OpenError::Address(what));
+    }
+    Ok(book::address_of(socket))
+}
+
+/// The address book that a node starts with.
+fn book_of(config: &Config, folder: &Folder, seat: Seat, address: Address) -> Book {
+    let me = Life {
+        node: NodeId::new(config.node.id),
+        incarnation: Incarnation::new(folder.incarnation()),
+    };
+    let mut founders = config.members.clone();
+    founders.sort_by_key(|member| member.id);
+    let entry = |member: &Member| Entry {
+        node: NodeId::new(member.id),
+        incarnation: None,
+        since: Index::ZERO,
+        address: member.address.clone(),
+        leaves: false,
+    };
+    let given = founders.iter().map(|it| (NodeId::new(it.id), it.address.clone())).collect();
+    let founded = || Page {
+        as_of: Index::ZERO,
+        belong: Members::from_bits(seat.founders),
+        members: (0..).map(Slot::new).zip(founders.iter().map(entry)).collect(),
+    };
+    let kept = folder.members().and_then(|bytes| postcard::from_bytes(&bytes).ok());
+    let page = kept.unwrap_or_else(founded);
+    Book::new((me, Slot::new(seat.slot), Index::new(seat.since)), address, given, page)
+}
+
+/// The replica's own configuration.
+fn replica_config(config: &Config, seat: Seat, boot: u64) -> replica::Config {
+    let timeout = config.group.heartbeat_timeout_ms.unwrap_or(seat.heartbeat_timeout_ms);
+    let election_timeout = Span::millis(timeout);
+    let wanted = config.group.replication_factor.unwrap_or(seat.replication_factor);
     replica::Config {
         raft: raft::Config {
-            me: slot(place),
-            voters: (0..ids.len()).map(slot).collect(),
+            me: Slot::new(seat.slot),
+            voters: Members::from_bits(seat.founders),
             boot,
             seed: chance(),
             election_timeout,
@@ -212,7 +297,10 @@ fn replica_config(config: &Config, boot: u64) -> replica::Config {
             limits: Limits::default(),
         },
         clock: hlc::Config::default(),
-        roster: roster::Config::default(),
+        roster: roster::Config {
+            replication_factor: usize::try_from(wanted).unwrap_or(usize::MAX),
+            ..roster::Config::default()
+        },
     }
 }
 
@@ -243,6 +331,12 @@ pub fn chance() -> u64 {
 }
 
 impl Store {
+    /// The address book that the node starts with.
+    #[must_use]
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
     /// Does everything that waits, in order, and makes it durable together.
     ///
     /// # Errors
@@ -262,6 +356,8 @@ impl Store {
                     self.keep(&snapshot, &bytes).map_err(|error| DiskFailed(error.to_string()))?;
                     done.push(Done::Stored(snapshot));
                 }
+                // Without them the node starts with older hints.
+                Task::Members(bytes) => drop(self.folder.keep_members(&bytes)),
             }
         }
         if let Some(receipt) = newest {

@@ -1,11 +1,13 @@
 //! What a node does with what happens to it, whatever its runtime: hands it to the driver in turns, puts
 //! what comes of it on its way, and knows when the node is to end.
 
+use crate::book::{Book, Entry};
 use crate::driver::{self, Driver, Io};
+use crate::guests::{Ends, House};
 use crate::life::Stopped;
 use crate::protocol::Service;
 use crate::store::{DiskFailed, Done, Task};
-use quorate::id::{NodeId, Slot};
+use quorate::id::{Incarnation, Members, NodeId, Slot};
 use quorate::time::{Instant, Now};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,8 +23,17 @@ pub const AT_ONCE: usize = 512;
 /// ends with it.
 pub type Put<T> = Box<dyn Fn(T) -> bool + Send>;
 
-/// Where frames for each member go, by slot; none for this node itself.
-pub type Links = Vec<Option<Put<Arc<[u8]>>>>;
+/// Sends frames to one member; more than may wait are lost.
+pub type Link = Put<Arc<[u8]>>;
+
+/// Why a node is no member any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gone {
+    /// It has left.
+    Left,
+    /// A later life of it is a member.
+    Outlived(Incarnation),
+}
 
 /// What happens to a node.
 pub enum Event<S: Service> {
@@ -34,6 +45,8 @@ pub enum Event<S: Service> {
     Closed(u64),
     /// The disk failed, and why.
     DiskFailed(DiskFailed),
+    /// This node is no member any more.
+    Gone(Gone),
     /// The node is asked to stop.
     Stop,
 }
@@ -48,12 +61,16 @@ impl<S: Service> Event<S> {
 
 /// What the driver's effects go out on.
 pub struct Wires {
-    /// Where frames for each member go.
-    pub links: Links,
     /// Where tasks for the disk go.
     pub tasks: Put<Task>,
+    /// Begins to send to another member; none if that cannot be.
+    pub link: Box<dyn Fn(Ends) -> Option<Link> + Send>,
     /// What is done with a client that does not read its replies.
     pub drop_client: Box<dyn Fn(u64) + Send>,
+    /// Ends the connections of all members but these.
+    pub keep: Box<dyn Fn(Members) + Send>,
+    /// Who may come in.
+    pub house: House,
 }
 
 /// A node's replica with all that goes out of it.
@@ -64,6 +81,8 @@ pub struct Work<S: Service> {
 
 struct Out {
     wires: Wires,
+    /// Where frames for each other member go.
+    links: BTreeMap<Slot, (Entry, Link)>,
     clients: BTreeMap<u64, Put<Vec<u8>>>,
     disk_is_gone: bool,
     /// The last leader told of.
@@ -72,7 +91,7 @@ struct Out {
 
 impl Io for Out {
     fn send(&mut self, to: Slot, frame: &Arc<[u8]>) {
-        if let Some(Some(link)) = self.wires.links.get(to.position()) {
+        if let Some((_, link)) = self.links.get(&to) {
             link(Arc::clone(frame));
         }
     }
@@ -95,13 +114,35 @@ impl Io for Out {
             self.leader = Some(node);
         }
     }
+
+    /// Begins to send to each member that has come or moved, and ends it for those that have gone.
+    fn members(&mut self, book: &Book) {
+        self.wires.house.book.replace(book);
+        let is_there = |slot: &Slot, entry: &Entry| {
+            book.others().any(|(it, other)| (it, other) == (*slot, entry))
+        };
+        self.links.retain(|slot, (entry, _)| is_there(slot, entry));
+        for (slot, entry) in book.others() {
+            let Some(hello) = book.hello(slot).filter(|_| !self.links.contains_key(&slot)) else {
+                continue;
+            };
+            let (group, to, address) = (self.wires.house.group, entry.node, entry.address.clone());
+            // When the book next changes it is tried again; meanwhile the member hears nothing.
+            if let Some(link) = (self.wires.link)(Ends { group, hello, to, address }) {
+                self.links.insert(slot, (entry.clone(), link));
+            }
+        }
+        (self.wires.keep)(book.others().map(|(slot, _)| slot).collect());
+    }
 }
 
 impl<S: Service> Work<S> {
     /// The work of a node that begins.
     #[must_use]
     pub fn new(driver: Driver<S>, wires: Wires) -> Self {
-        let out = Out { wires, clients: BTreeMap::new(), disk_is_gone: false, leader: None };
+        let (links, clients) = (BTreeMap::new(), BTreeMap::new());
+        let mut out = Out { wires, links, clients, disk_is_gone: false, leader: None };
+        out.members(driver.book());
         Self { driver, out }
     }
 
@@ -111,8 +152,8 @@ impl<S: Service> Work<S> {
         self.driver.deadline()
     }
 
-    /// One turn: takes what has happened, and keeps the deadline. False once the node has been asked to
-    /// stop and may.
+    /// One turn: takes what has happened, and keeps the deadline. False once the node has left its group,
+    /// or has been asked to stop and may.
     ///
     /// # Errors
     /// [`Stopped`], if the node cannot go on.
@@ -138,6 +179,11 @@ impl<S: Service> Work<S> {
                     events.push(driver::Event::DiskFailed);
                     failure = Some(failed);
                 }
+                Event::Gone(Gone::Left) => return Ok(false),
+                Event::Gone(Gone::Outlived(by)) => {
+                    let what = "a later life of this node";
+                    return Err(Stopped(format!("{what} ({by}) is a member; the node stops")));
+                }
                 Event::Stop => events.push(driver::Event::HandOver),
             }
         }
@@ -156,6 +202,6 @@ impl<S: Service> Work<S> {
         if let Some(why) = self.driver.replica().raft().stopped() {
             return Err(Stopped(format!("the replica has stopped: {why:?}")));
         }
-        Ok(!self.driver.has_handed_over(now.mono))
+        Ok(!self.driver.book().have_left() && !self.driver.has_handed_over(now.mono))
     }
 }

@@ -1,7 +1,7 @@
 //! What the log, the snapshots and the data folder promise, on a disk that breaks what it may.
 
 use quorate_host::disk::{self, Disk, RealDisk};
-use quorate_host::folder::{self, Folder, Identity};
+use quorate_host::folder::{self, Folder, Identity, Seat};
 use quorate_host::log::{self, Error, Log, Options, Record, Recovered};
 use quorate_host::snapshot::{self, Key, Snapshots};
 use quorate_sim::disk::{Rng, SimDisk};
@@ -1097,13 +1097,41 @@ fn another_nodes_folder_is_refused_with_what_was_found_and_what_to_do() {
 }
 
 #[test]
+fn a_life_and_a_seat_are_kept_for_as_long_as_the_folder_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut open = Folder::open(path, NODE).unwrap();
+    let born = open.incarnation();
+    assert!(born > 1_700_000_000 && open.seat().is_none());
+    open.outlive(born - 1).unwrap();
+    assert_eq!(open.incarnation(), born, "it is later already");
+    open.outlive(born + 8).unwrap();
+    let seat =
+        Seat { slot: 3, since: 17, founders: 7, replication_factor: 5, heartbeat_timeout_ms: 150 };
+    open.settle(seat).unwrap();
+    open.outlive(born + 100).unwrap();
+    open.keep_members(b"hints").unwrap();
+    drop(open);
+    let open = Folder::open(path, NODE).unwrap();
+    assert_eq!(
+        (open.incarnation(), open.seat()),
+        (born + 9, Some(seat)),
+        "who is a member stays it"
+    );
+    assert_eq!(open.members().as_deref(), Some(&b"hints"[..]));
+    std::fs::write(path.join("members"), b"other hints").unwrap();
+    assert_eq!(open.members(), None, "what is damaged is as good as lost");
+}
+
+#[test]
 fn a_folder_of_another_format_or_with_a_damaged_identity_or_without_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     drop(Folder::open(path, NODE).unwrap().disk("log").unwrap());
     let identity = path.join("identity");
     let good = std::fs::read(&identity).unwrap();
-    assert_eq!(good, b"quorate format 1\ngroup 7\nnode 2\nchecksum 948325bc\n");
+    let text = String::from_utf8(good.clone()).unwrap();
+    assert!(text.starts_with("quorate format 2\ngroup 7\nnode 2\nlife "), "{text}");
     for bit in 0..good.len() * 8 {
         let mut bad = good.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
@@ -1113,9 +1141,9 @@ fn a_folder_of_another_format_or_with_a_damaged_identity_or_without_one_is_refus
             other => panic!("bit {bit}: {other:?}"),
         }
     }
-    std::fs::write(&identity, "quorate format 2\nsomething else\n").unwrap();
+    std::fs::write(&identity, "quorate format 3\nsomething else\n").unwrap();
     let Err(error) = Folder::open(path, NODE) else { panic!("opened") };
-    assert!(matches!(error, folder::Error::OtherFormat { found: 2, wanted: 1, .. }), "{error}");
+    assert!(matches!(error, folder::Error::OtherFormat { found: 3, wanted: 2, .. }), "{error}");
     std::fs::remove_file(&identity).unwrap();
     let Err(error) = Folder::open(path, NODE) else { panic!("opened") };
     assert!(matches!(error, folder::Error::NotOurs { .. }), "{error}");

@@ -4,6 +4,7 @@ use quorate::id::{ClientId, GroupId, NodeId, Slot};
 use quorate::lease::{Command, Name, Response, Table};
 use quorate::replica;
 use quorate::time::{Instant, Now, Span, Wall};
+use quorate_host::book::Book;
 use quorate_host::config::Config;
 use quorate_host::driver::{Driver, Event, Io};
 use quorate_host::frame::{self, Kind};
@@ -39,6 +40,8 @@ impl Io for Effects {
     }
 
     fn leader(&mut self, _: Option<NodeId>) {}
+
+    fn members(&mut self, _: &Book) {}
 }
 
 /// The only node of its group.
@@ -57,7 +60,7 @@ impl Node {
         let config = Config::parse("node.toml", text, folder).expect("it is sound");
         let now = Now::both(Instant::from_micros(1), Wall::from_micros(wall_micros));
         let (replica, store) = store::open(&config, table(), now)?;
-        let driver = Driver::new(&config, replica);
+        let driver = Driver::new(&config, replica, store.book().clone());
         let mut node = Self { driver, store, effects: Effects::default(), now };
         for _ in 0..3 {
             let deadline = node.driver.deadline().expect("it wants to lead");

@@ -2,11 +2,11 @@
 //! client's, one that writes.
 
 use crate::node::put;
-use quorate::id::{GroupId, Slot};
+use quorate::id::{GroupId, Members, Slot};
 use quorate_host::driver;
 use quorate_host::frame::{self, Kind};
 use quorate_host::guests::{Guest, Guests, HANDSHAKE, House, IDLE, PAUSE, REPLIES};
-use quorate_host::protocol::{Hello, Service, Welcome};
+use quorate_host::protocol::{Service, Welcome};
 use quorate_host::work::Event;
 use std::io::{BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -51,6 +51,14 @@ impl Door {
             let _ = former.shutdown(Shutdown::Both);
         };
         self.guests().as_mut().is_some_and(|guests| guests.introduce(number, guest, end))
+    }
+
+    /// Ends the connections of all members but these.
+    pub(crate) fn keep(&self, members: Members) {
+        let end = |stream: &Arc<TcpStream>| {
+            let _ = stream.shutdown(Shutdown::Both);
+        };
+        self.guests().iter().for_each(|guests| guests.keep(members, end));
     }
 
     fn leave(&self, number: u64) {
@@ -144,17 +152,25 @@ fn listen<S: Service>(
     stream.set_write_timeout(Some(HANDSHAKE))?;
     let mut reader = BufReader::with_capacity(64 << 10, &**stream);
     let house = &front.house;
-    let hello: Hello = frame::read(&mut reader, &mut Vec::new(), Kind::Hello, house.group)?;
-    let guest = match house.receive(&hello) {
+    let hello = frame::read(&mut reader, &mut Vec::new(), Kind::Hello, house.group);
+    if let Err(frame::Error::Group { .. }) = hello {
+        // The frame of the answer says which group is served here, whatever stands in it.
+        welcome(stream, house.group, &Welcome::NotAMember)?;
+    }
+    let (guest, said) = match house.receive(&hello?) {
         Err(refusal) => return welcome(stream, house.group, &refusal),
-        Ok(guest) if front.door.introduce(number, guest) => guest,
+        Ok((guest, said)) if front.door.introduce(number, guest) => (guest, said),
         Ok(_) => return welcome(stream, house.group, &Welcome::Full),
     };
-    welcome(stream, house.group, &Welcome::Here { node: house.me })?;
+    welcome(stream, house.group, &house.here())?;
     match guest {
         Guest::Stranger => Ok(()),
         Guest::Member(slot) => {
             stream.set_read_timeout(None)?;
+            let said = said.map(|(life, address)| driver::Event::Introduced(slot, life, address));
+            if said.is_some_and(|said| front.events.send(Event::Driver(said)).is_err()) {
+                return Ok(());
+            }
             hear_member(front, slot, &mut reader)
         }
         Guest::Client => {

@@ -6,11 +6,11 @@
 
 use quorate::id::{GroupId, NodeId};
 use quorate_host::asking::{Asking, Heard, Next, ReplyOf, SaidOf, Trouble, Work, WorkOf, welcomed};
-use quorate_host::asking::{status_of, status_request};
+use quorate_host::asking::{answer_to, request};
 use quorate_host::frame;
 use quorate_host::inbox::Inbox;
 use quorate_host::life::Clock;
-use quorate_host::protocol::{Hello, Service, Status, Welcome};
+use quorate_host::protocol::{Ask, Hello, ReplyBody, Service, Welcome};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -119,22 +119,24 @@ impl<S: Service> Client<S> {
     }
 }
 
-/// Asks one node how it is, whether it leads or not.
-///
-/// # Errors
-/// [`Failure`].
-pub fn status(address: &str, group: GroupId, timeout: Duration) -> Result<Status, Failure> {
+/// Asks one node something that is the same whatever the group replicates.
+pub(crate) fn ask_node(
+    address: &str,
+    group: GroupId,
+    timeout: Duration,
+    ask: Ask<(), ()>,
+) -> Result<ReplyBody<(), ()>, Failure> {
     let until = Instant::now().checked_add(timeout);
     let until = until.ok_or_else(|| Failure::Refused("the timeout is too long".to_owned()))?;
-    let ask = || {
+    let heard = || {
         let (mut connection, _) =
             Connection::open(address, group, until).map_err(Heard::NotReached)?;
         let lost = |error| Heard::Lost(Trouble::lost(&error));
-        connection.write(&status_request(group).map_err(lost)?, until).map_err(lost)?;
+        connection.write(&request(group, ask).map_err(lost)?, until).map_err(lost)?;
         let reply = connection.read(frame::Kind::Reply, group, until).map_err(lost)?;
         reply.map(Heard::Reply).ok_or(Heard::Nothing)
     };
-    status_of(ask().unwrap_or_else(|heard| heard), address, timeout)
+    answer_to(heard().unwrap_or_else(|heard| heard), address, timeout)
 }
 
 /// A connection to a node, welcomed.

@@ -2,10 +2,11 @@
 //!
 //! One thread steps the replica (`node`), one writes to the disk, one per other member sends to it
 //! (`link`), one accepts connections and two serve each (`accept`). They meet in one channel of
-//! events, and all but those that are just connecting end with the node. `client` is the other end.
+//! events, and all but those that are just connecting end with the node. `client` and `ask` are the other end.
 //! What any host does with all that is in `quorate_host`.
 
 mod accept;
+pub mod ask;
 pub mod client;
 mod link;
 pub mod node;

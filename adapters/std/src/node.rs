@@ -2,14 +2,15 @@
 
 use crate::accept::{self, Door, Front};
 use crate::link;
+use quorate::id::GroupId;
 use quorate_host::config::Config;
 use quorate_host::driver::Driver;
-use quorate_host::guests::{Ends, House};
+use quorate_host::guests::{Ends, House, SharedBook};
 use quorate_host::life::Clock;
 use quorate_host::protocol::Service;
 use quorate_host::recording::file::recorder;
 use quorate_host::store;
-use quorate_host::work::{AT_ONCE, EVENTS, Event, FRAMES, Links, Put, Wires, Work};
+use quorate_host::work::{AT_ONCE, EVENTS, Event, FRAMES, Link, Put, Wires, Work};
 use quorate_host::writing::{self, Take};
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -76,6 +77,11 @@ impl Node {
 
         let (events, inbox) = sync_channel(EVENTS);
         let (tasks, waiting) = channel();
+        let house = House {
+            group: GroupId::new(config.group.id),
+            book: SharedBook::new(store.book().clone()),
+        };
+        let book = store.book().clone();
         let told = events.clone();
         let writing = spawn("disk", move || {
             let take = |how| match how {
@@ -87,21 +93,21 @@ impl Node {
             });
         })?;
         let door = Arc::new(Door::new(address));
+        let (turning_out, keeping, linking) =
+            (Arc::clone(&door), Arc::clone(&door), events.clone());
         let wires = Wires {
-            links: start_links(config)?,
             tasks: Box::new(move |task| tasks.send(task).is_ok()),
-            drop_client: {
-                let door = Arc::clone(&door);
-                Box::new(move |number| door.turn_out(number))
-            },
+            link: Box::new(move |ends| link(ends, linking.clone())),
+            drop_client: Box::new(move |number| turning_out.turn_out(number)),
+            keep: Box::new(move |members| keeping.keep(members)),
+            house: house.clone(),
         };
-        let front =
-            Front { house: House::of(config), events: events.clone(), door: Arc::clone(&door) };
+        let front = Front { house, events: events.clone(), door: Arc::clone(&door) };
         let accepting = spawn("accept", move || accept::run(front, &listener))?;
         let stop = Stop(Arc::new(move || {
             let _ = events.send(Event::Stop);
         }));
-        let work = Work::new(Driver::new(config, replica).recorded_by(recorder), wires);
+        let work = Work::new(Driver::new(config, replica, book).recorded_by(recorder), wires);
         let exit = Arc::clone(&door);
         let stepping = spawn("step", move || {
             let ended = run(work, clock, &inbox);
@@ -153,15 +159,17 @@ pub(crate) fn put<T: Send + 'static>(to: SyncSender<T>) -> Put<T> {
     Box::new(move |value| to.try_send(value).is_ok())
 }
 
-/// Starts a thread for each other member.
-fn start_links(config: &Config) -> Result<Links, StartError> {
-    let start = |ends: Option<Ends>| {
-        let Some(ends) = ends else { return Ok(None) };
-        let (frames, outgoing) = sync_channel(FRAMES);
-        spawn("link", move || link::run(&ends, &outgoing))?;
-        Ok(Some(put(frames)))
-    };
-    Ends::of(config).map(start).collect()
+/// Starts the thread of a link to another member.
+fn link<S: Service>(ends: Ends, events: SyncSender<Event<S>>) -> Option<Link> {
+    let (frames, outgoing) = sync_channel(FRAMES);
+    let (to, gone) = (ends.to, move |why| drop(events.send(Event::Gone(why))));
+    match spawn("link", move || link::run(&ends, &outgoing, gone)) {
+        Ok(_) => Some(put(frames)),
+        Err(error) => {
+            eprintln!("quorate: node {to}: {error}");
+            None
+        }
+    }
 }
 
 /// Takes what happens and keeps deadlines until the node is asked to stop and may, or must.

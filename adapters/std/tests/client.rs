@@ -6,7 +6,8 @@ use quorate::id::{GroupId, NodeId};
 use quorate::{Position, StateMachine};
 use quorate_host::frame::{self, Kind};
 use quorate_host::protocol::{Ask, Hello, Reply, ReplyBody, Request, Service, Welcome};
-use quorate_std::client::{Client, Failure, status};
+use quorate_std::ask::status;
+use quorate_std::client::{Client, Failure};
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -86,7 +87,7 @@ fn leads(commands: Arc<AtomicUsize>) -> impl Fn(Ask<u64, ()>) -> Option<ReplyBod
                 ReplyBody::Done(command)
             }
             Ask::Query(()) => ReplyBody::Answer(7),
-            Ask::Status => return None,
+            _ => return None,
         })
     }
 }

@@ -1,11 +1,11 @@
 //! The task that accepts connections, and one for each of them.
 
 use crate::stream::{read, say};
-use quorate::id::Slot;
+use quorate::id::{Members, Slot};
 use quorate_host::frame::{self, Kind};
 use quorate_host::guests::{Guest, Guests, HANDSHAKE, House, IDLE, PAUSE, REPLIES};
 use quorate_host::inbox::Inbox;
-use quorate_host::protocol::{Hello, Service, Welcome};
+use quorate_host::protocol::{Service, Welcome};
 use quorate_host::{driver, work::Event};
 use std::future::pending;
 use std::io;
@@ -30,6 +30,15 @@ pub(crate) struct Door(Mutex<Guests<AbortHandle>>);
 impl Door {
     fn guests(&self) -> MutexGuard<'_, Guests<AbortHandle>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn introduce(&self, number: u64, guest: Guest) -> bool {
+        self.guests().introduce(number, guest, AbortHandle::abort)
+    }
+
+    /// Ends the connections of all members but these.
+    pub(crate) fn keep(&self, members: Members) {
+        self.guests().keep(members, AbortHandle::abort);
     }
 
     /// Ends a connection at once, whatever is still to be written.
@@ -121,19 +130,26 @@ async fn listen<S: Service>(
     let (house, mut inbox) = (&front.house, Inbox::default());
     let (mut from, mut to) = stream.split();
     let hello = read(&mut from, &mut inbox, Kind::Hello, house.group);
-    let hello: Hello = within(HANDSHAKE, hello).await?;
-    let end = AbortHandle::abort;
-    let (guest, welcome) = match house.receive(&hello) {
-        Err(refusal) => (Guest::Stranger, refusal),
-        Ok(guest) if front.door.guests().introduce(*number, guest, end) => {
-            (guest, Welcome::Here { node: house.me })
-        }
-        Ok(_) => (Guest::Stranger, Welcome::Full),
+    let hello = within(HANDSHAKE, hello).await;
+    if let Err(frame::Error::Group { .. }) = hello {
+        // The frame of the answer says which group is served here, whatever stands in it.
+        within(HANDSHAKE, say(&mut to, house.group, &Welcome::NotAMember)).await?;
+    }
+    let ((guest, said), welcome) = match house.receive(&hello?) {
+        Err(refusal) => ((Guest::Stranger, None), refusal),
+        Ok((guest, said)) if front.door.introduce(*number, guest) => ((guest, said), house.here()),
+        Ok(_) => ((Guest::Stranger, None), Welcome::Full),
     };
     within(HANDSHAKE, say(&mut to, house.group, &welcome)).await?;
     match guest {
         Guest::Stranger => Ok(()),
-        Guest::Member(slot) => hear_member(front, slot, &mut from, &mut inbox).await,
+        Guest::Member(slot) => {
+            if let Some((life, address)) = said {
+                let said = driver::Event::Introduced(slot, life, address);
+                let _ = front.events.send(Event::Driver(said)).await;
+            }
+            hear_member(front, slot, &mut from, &mut inbox).await
+        }
         Guest::Client => {
             let (replies, outgoing) = mpsc::channel(REPLIES);
             let replies = Box::new(move |frame| replies.try_send(frame).is_ok());

@@ -4,14 +4,15 @@ use crate::accept::{self, Door, Front};
 use crate::handle::Handle;
 use crate::link;
 use quorate::id::GroupId;
+use quorate_host::book::{Book, written};
 use quorate_host::config::Config;
 use quorate_host::driver::Driver;
-use quorate_host::guests::{Ends, House};
+use quorate_host::guests::{Ends, House, SharedBook};
 use quorate_host::life::{Clock, StartError, Stopped};
 use quorate_host::protocol::Service;
 use quorate_host::recording::Recorder;
 use quorate_host::store::{self, Store, Task};
-use quorate_host::work::{AT_ONCE, EVENTS, Event, FRAMES, Links, Put, Wires, Work};
+use quorate_host::work::{AT_ONCE, EVENTS, Event, FRAMES, Link, Put, Wires, Work};
 use quorate_host::writing::{self, Take};
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep_until;
 
 /// Tasks that may wait for the disk. Nothing is taken in unless there is room for what may come of all
@@ -73,31 +74,34 @@ impl<S: Service> Node<S> {
         let address = listener.local_addr().map_err(listen)?;
 
         let (events, inbox) = mpsc::channel(EVENTS);
+        let (group, book) = (GroupId::new(config.group.id), store.book().clone());
+        let house = House { group, book: SharedBook::new(book.clone()) };
+        let nodes = addresses(&book);
         let disk = Disk::start(store).map_err(StartError::Threads)?;
-        let (door, mut links) = (Arc::new(Door::default()), JoinSet::new());
+        let door = Arc::new(Door::default());
+        let (turning_out, keeping, linking) =
+            (Arc::clone(&door), Arc::clone(&door), events.clone());
         let wires = Wires {
-            links: start_links(config, &mut links),
             tasks: put(disk.tasks.clone()),
-            drop_client: {
-                let door = Arc::clone(&door);
-                Box::new(move |number| door.turn_out(number))
-            },
+            link: Box::new(move |ends| Some(link(ends, linking.clone()))),
+            drop_client: Box::new(move |number| turning_out.turn_out(number)),
+            keep: Box::new(move |members| keeping.keep(members)),
+            house: house.clone(),
         };
         let (stay, asked) = oneshot::channel();
         let (ending, accepted) = oneshot::channel();
-        let front = Arc::new(Front { house: House::of(config), events, door });
+        let front = Arc::new(Front { house, events, door });
         let accepting = tokio::spawn(accept::run(front, listener, accepted));
-        let work = Work::new(Driver::new(config, replica).recorded_by(recorder), wires);
+        let work = Work::new(Driver::new(config, replica, book).recorded_by(recorder), wires);
         let (end, ended) = watch::channel(None);
         tokio::spawn(async move {
             let (outcome, disk) = run(work, clock, inbox, disk, asked).await;
             drop(ending); // And everything that goes out has been handed over.
             let _ = accepting.await;
-            links.shutdown().await;
             disk.end().await;
             end.send_replace(Some(outcome));
         });
-        let handle = Handle::new(&addresses(config), GroupId::new(config.group.id), WITHIN);
+        let handle = Handle::new(&nodes, group, WITHIN);
         let handle = handle.map_err(|error| StartError::Threads(io::Error::other(error)))?;
         Ok(Self { address, handle, ended, stay })
     }
@@ -114,12 +118,12 @@ impl<S: Service> Node<S> {
         self.handle.clone()
     }
 
-    /// Waits until it has stopped by itself: its disk has failed, for instance.
-    pub async fn stopped(&self) -> Stopped {
-        match outcome(self.ended.clone()).await {
-            Err(stopped) => stopped,
-            Ok(()) => Stopped("the node has ended".to_owned()),
-        }
+    /// Waits until it has ended by itself, for it has left its group.
+    ///
+    /// # Errors
+    /// [`Stopped`] if it had to: its disk has failed, for instance.
+    pub async fn ended(&self) -> Result<(), Stopped> {
+        outcome(self.ended.clone()).await
     }
 
     /// Stops it. If it leads, it hands leadership over first, and tries that for an election timeout at
@@ -146,21 +150,20 @@ fn put<T: Send + 'static>(to: mpsc::Sender<T>) -> Put<T> {
 }
 
 /// The addresses of all members, this node's own first.
-fn addresses(config: &Config) -> Vec<String> {
-    let is_own = |id: u64| id == config.node.id;
-    let (own, others): (Vec<_>, Vec<_>) =
-        config.members.iter().partition(|member| is_own(member.id));
-    own.into_iter().chain(others).map(|member| member.address.clone()).collect()
+fn addresses(book: &Book) -> Vec<String> {
+    let others = book.others().map(|(_, entry)| entry.address.clone());
+    std::iter::once(written(book.address())).chain(others).collect()
 }
 
-/// Starts a task for each other member.
-fn start_links(config: &Config, links: &mut JoinSet<()>) -> Links {
-    let start = |ends: Option<Ends>| {
-        let (frames, outgoing) = mpsc::channel(FRAMES);
-        links.spawn(link::run(ends?, outgoing));
-        Some(put(frames))
-    };
-    Ends::of(config).map(start).collect()
+/// Starts the task of a link to another member. It ends when nobody can hand it frames.
+fn link<S: Service>(ends: Ends, events: mpsc::Sender<Event<S>>) -> Link {
+    let (frames, outgoing) = mpsc::channel(FRAMES);
+    tokio::spawn(async move {
+        if let Some(gone) = link::run(ends, outgoing).await {
+            let _ = events.send(Event::Gone(gone)).await;
+        }
+    });
+    put(frames)
 }
 
 /// The disk is a thread of its own: a sync takes as long as it takes, and no task may wait for it.

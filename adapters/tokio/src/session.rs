@@ -3,10 +3,10 @@
 use crate::stream::Line;
 use quorate::id::GroupId;
 use quorate_host::asking::{Asking, Failure, Heard, Next, ReplyOf, SaidOf, Trouble, WorkOf};
-use quorate_host::asking::{status_of, status_request};
+use quorate_host::asking::{answer_to, request, status_in};
 use quorate_host::frame;
 use quorate_host::life::Clock;
-use quorate_host::protocol::{Service, Status};
+use quorate_host::protocol::{Ask, ReplyBody, Service, Status};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -83,17 +83,23 @@ impl<S: Service> Session<S> {
 /// # Errors
 /// [`Failure`].
 pub async fn status(address: &str, group: GroupId, within: Duration) -> Result<Status, Failure> {
+    status_in(ask_node(address, group, within, Ask::Status).await?)
+}
+
+/// Asks one node something that is the same whatever the group replicates.
+async fn ask_node(
+    address: &str,
+    group: GroupId,
+    within: Duration,
+    ask: Ask<(), ()>,
+) -> Result<ReplyBody<(), ()>, Failure> {
     let until = Instant::now().checked_add(within);
     let until = until.ok_or_else(|| Failure::Refused("the timeout is too long".to_owned()))?;
-    let asked = async {
+    let heard = async {
         let (mut line, _) = Line::open(address, group, until).await.map_err(Heard::NotReached)?;
         let lost = |error| Heard::Lost(Trouble::lost(&error));
-        line.write(&status_request(group).map_err(lost)?, until).await.map_err(lost)?;
-        line.reply(until).await.map_err(lost)
+        line.write(&request(group, ask).map_err(lost)?, until).await.map_err(lost)?;
+        line.reply(until).await.map_err(lost)?.map(Heard::Reply).ok_or(Heard::Nothing)
     };
-    let heard = match asked.await {
-        Ok(reply) => reply.map_or(Heard::Nothing, Heard::Reply),
-        Err(heard) => heard,
-    };
-    status_of(heard, address, within)
+    answer_to(heard.await.unwrap_or_else(|heard| heard), address, within)
 }

@@ -72,8 +72,9 @@ impl Roster {
         let staying = self.slots(|seat| !seat.leaves);
         begin(staying, sight)
             .or_else(|| self.fill(config, leaving, sight))
-            .or_else(|| self.end(leaving, sight))
+            .or_else(|| remove(leaving, sight))
             .or_else(|| self.evict(config, staying, sight))
+            .or_else(|| self.vacate(leaving, sight))
             .map(|step| match step {
                 Step::Change(_) | Step::Transfer(_) if sight.changing => Step::Wait,
                 step => step,
@@ -113,15 +114,12 @@ impl Roster {
         }
     }
 
-    /// Whoever leaves and does not vote is removed; whoever was removed, and all know, has no seat.
-    fn end(&self, leaving: Members, sight: &Sight) -> Option<Step> {
-        let configuration = sight.configuration;
-        if let Some(gone) = leaving.shared(configuration.learners()).iter().next() {
-            return Some(change(configuration.simple(&[Change::Remove(gone)])));
-        }
-        let slot = leaving.minus(configuration.members()).iter().next()?;
+    /// Whoever was removed, and all know, has no seat.
+    fn vacate(&self, leaving: Members, sight: &Sight) -> Option<Step> {
+        let members = sight.configuration.members();
+        let slot = leaving.minus(members).iter().next()?;
         let since = self.seat(slot)?.since;
-        let all_know = configuration.members().minus(sight.informed).is_empty();
+        let all_know = members.minus(sight.informed).is_empty();
         let is_done = all_know && !sight.changing;
         Some(if is_done { Step::Propose(Command::Vacate { slot, since }) } else { Step::Wait })
     }
@@ -144,6 +142,12 @@ impl Roster {
 fn begin(staying: Members, sight: &Sight) -> Option<Step> {
     let new = staying.minus(sight.configuration.members()).iter().next()?;
     Some(change(sight.configuration.simple(&[Change::AddLearner(new)])))
+}
+
+/// Whoever leaves and does not vote is removed.
+fn remove(leaving: Members, sight: &Sight) -> Option<Step> {
+    let gone = leaving.shared(sight.configuration.learners()).iter().next()?;
+    Some(change(sight.configuration.simple(&[Change::Remove(gone)])))
 }
 
 /// A change that the configuration permits; if it is joint now, none.

@@ -2,9 +2,9 @@
 
 use super::relay::Link;
 use crate::arguments::Runtime;
-use quorate::id::GroupId;
-use quorate_host::protocol::Status;
-use quorate_std::client;
+use quorate::id::{GroupId, NodeId};
+use quorate_host::protocol::{Member, Status};
+use quorate_std::ask;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
@@ -14,8 +14,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// How many nodes there are.
+/// How many nodes there are at most, and how many of them found the group.
 pub(super) const COUNT: usize = 5;
+pub(super) const FOUNDERS: usize = 3;
 
 /// The group that they form.
 pub(super) const GROUP: GroupId = GroupId::new(1);
@@ -27,11 +28,13 @@ pub(super) struct Nodes {
     addresses: Vec<SocketAddr>,
     /// From each node (row) to each other (column).
     links: Vec<Vec<Option<Link>>>,
+    /// The way by which a node that joins lets itself be reached.
+    fronts: Vec<Link>,
     processes: Mutex<Vec<Option<Child>>>,
 }
 
 impl Nodes {
-    /// Lays out folders, links and configurations, and starts every node.
+    /// Lays out folders, links and configurations, and starts the founders.
     pub(super) fn start(folder: &Path, runtime: Runtime) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         // The ports stay taken until every one is chosen, so that no two are the same.
@@ -48,11 +51,13 @@ impl Nodes {
             links.push(addresses.iter().enumerate().map(to).collect::<io::Result<Vec<_>>>()?);
         }
         let processes = Mutex::new((0..COUNT).map(|_| None).collect());
-        let nodes = Self { folder: folder.to_path_buf(), runtime, addresses, links, processes };
+        let fronts = addresses.iter().copied().map(Link::open).collect::<io::Result<_>>()?;
+        let nodes =
+            Self { folder: folder.to_path_buf(), runtime, addresses, links, fronts, processes };
         for node in 0..COUNT {
             fs::write(nodes.config_of(node), nodes.configuration(node))?;
-            nodes.spawn(node)?;
         }
+        (0..FOUNDERS).try_for_each(|node| nodes.spawn(node))?;
         Ok(nodes)
     }
 
@@ -60,16 +65,18 @@ impl Nodes {
         self.folder.join(format!("node{}.toml", node + 1))
     }
 
-    /// A node knows itself by its own port and each other by the link that leads there.
+    /// A node knows itself by its own port and each other by the link that leads there; founders know only
+    /// each other.
     fn configuration(&self, node: usize) -> String {
         let mut text = format!(
-            "[node]\nid = {}\nlisten = \"{}\"\ndata = \"data{}\"\n\n\
+            "[node]\nid = {}\nlisten = \"{}\"\nadvertise = \"{}\"\ndata = \"data{}\"\n\n\
              [consensus_group]\nreplication_factor = {COUNT}\npreset = \"lan\"\n",
             node + 1,
             self.addresses[node],
+            self.fronts[node].address,
             node + 1
         );
-        for other in 0..COUNT {
+        for other in 0..if node < FOUNDERS { FOUNDERS } else { COUNT } {
             let link = self.links[node][other].as_ref().map(|link| link.address);
             let address = link.unwrap_or(self.addresses[other]);
             let _ = write!(text, "\n[[member]]\nid = {}\naddress = \"{address}\"\n", other + 1);
@@ -84,12 +91,43 @@ impl Nodes {
         let child = Command::new(std::env::current_exe()?)
             .args(["serve", "--runtime", self.runtime.name(), "--config"])
             .arg(self.config_of(node))
+            .args(self.joins(node))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()?;
         self.processes.lock().unwrap_or_else(PoisonError::into_inner)[node] = Some(child);
         Ok(())
+    }
+
+    /// Whoever founds no group joins one.
+    fn joins(&self, node: usize) -> Vec<String> {
+        let founders = self.addresses.iter().take(FOUNDERS).map(ToString::to_string);
+        let founders = founders.collect::<Vec<_>>().join(",");
+        if node < FOUNDERS { Vec::new() } else { vec!["--join".to_owned(), founders] }
+    }
+
+    /// Whether a node runs; one that has ended by itself does not.
+    pub(super) fn runs(&self, node: usize) -> bool {
+        let child = &mut self.processes.lock().unwrap_or_else(PoisonError::into_inner)[node];
+        if child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_)))) {
+            *child = None;
+        }
+        child.is_some()
+    }
+
+    /// Which nodes vote, as the first that answers knows.
+    pub(super) fn voters(&self) -> Vec<usize> {
+        let all = ask::members(&self.addresses(), GROUP, Duration::from_secs(1));
+        let votes = |it: &Member| it.role == "voter" || it.role == "leader";
+        let voters = all.into_iter().flatten().filter(votes);
+        voters.filter_map(|it| usize::try_from(it.node).ok()?.checked_sub(1)).collect()
+    }
+
+    /// Lets a node leave the group, and waits until it has.
+    pub(super) fn leave(&self, node: usize, patience: Duration) -> Result<(), String> {
+        let id = NodeId::new(node as u64 + 1);
+        ask::leave(&self.addresses(), GROUP, patience, id).map_err(|failure| failure.to_string())
     }
 
     /// Kills a node as a power cut would: SIGKILL, no goodbye.
@@ -104,7 +142,7 @@ impl Nodes {
     pub(super) fn isolate(&self, node: usize, isolate: bool) {
         let out = self.links[node].iter();
         let back = self.links.iter().filter_map(|row| row.get(node));
-        for link in out.chain(back).flatten() {
+        for link in out.chain(back).flatten().chain(self.fronts.get(node)) {
             if isolate { link.cut() } else { link.mend() }
         }
     }
@@ -117,7 +155,7 @@ impl Nodes {
     /// What every node says of itself, if it answers.
     pub(super) fn statuses(&self) -> Vec<Option<Status>> {
         let ask = |address: &SocketAddr| {
-            client::status(&address.to_string(), GROUP, Duration::from_millis(300)).ok()
+            ask::status(&address.to_string(), GROUP, Duration::from_millis(300)).ok()
         };
         self.addresses.iter().map(ask).collect()
     }

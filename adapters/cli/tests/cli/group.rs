@@ -27,6 +27,9 @@ pub(crate) struct Group {
     folder: TempDir,
     runtime: &'static str,
     is_recorded: bool,
+    /// How many of the nodes found the group, and how many are to vote.
+    founders: usize,
+    wanted: usize,
     ports: Vec<u16>,
     nodes: Vec<Option<Child>>,
 }
@@ -34,26 +37,38 @@ pub(crate) struct Group {
 impl Group {
     /// Starts a group of so many nodes, and waits until one of them leads.
     pub(crate) fn start(count: usize, runtime: &'static str) -> Self {
-        Self::start_so(count, runtime, false)
+        Self::start_so(count, count, runtime, false)
+    }
+
+    /// Starts a group of so many founders that wants more voters.
+    pub(crate) fn start_wanting(count: usize, wanted: usize, runtime: &'static str) -> Self {
+        Self::start_so(count, wanted, runtime, false)
     }
 
     /// The same, and each node is recorded.
     pub(crate) fn start_recorded(count: usize, runtime: &'static str) -> Self {
-        Self::start_so(count, runtime, true)
+        Self::start_so(count, count, runtime, true)
     }
 
-    fn start_so(count: usize, runtime: &'static str, is_recorded: bool) -> Self {
+    fn start_so(count: usize, wanted: usize, runtime: &'static str, is_recorded: bool) -> Self {
         // Another process may take a port between our choice and its use; then others are chosen.
-        let start = || Self::try_start(count, runtime, is_recorded);
-        let group = await_some("a group with free ports", start);
+        let group = await_some("a group with free ports", || {
+            Self::try_start(count, wanted, runtime, is_recorded)
+        });
         group.await_leader();
         group
     }
 
-    fn try_start(count: usize, runtime: &'static str, is_recorded: bool) -> Option<Self> {
+    fn try_start(
+        count: usize,
+        wanted: usize,
+        runtime: &'static str,
+        is_recorded: bool,
+    ) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let ports = free_ports(count);
-        let mut group = Self { folder, runtime, is_recorded, ports, nodes: Vec::new() };
+        let (founders, nodes) = (count, Vec::new());
+        let mut group = Self { folder, runtime, is_recorded, founders, wanted, ports, nodes };
         for node in 1..=count {
             fs::write(group.config(node), group.configuration(node)).expect("room for a file");
             group.nodes.push(None);
@@ -84,19 +99,51 @@ impl Group {
         let mut text = format!(
             "[node]\nid = {node}\nlisten = \"127.0.0.1:{port}\"\ndata = \"data/{node}\"\n\
              [consensus_group]\nreplication_factor = {}\n",
-            self.ports.len()
+            self.wanted
         );
-        for (id, port) in (1..).zip(&self.ports) {
+        if node > self.founders {
+            return text;
+        }
+        for (id, port) in (1..).zip(&self.ports).take(self.founders) {
             let _ = write!(text, "[[member]]\nid = {id}\naddress = \"127.0.0.1:{port}\"\n");
         }
         text
     }
 
+    /// Starts another node, which joins the group through all the others. Returns its number.
+    pub(crate) fn join(&mut self) -> usize {
+        self.ports.extend(free_ports(1));
+        let node = self.ports.len();
+        fs::write(self.config(node), self.configuration(node)).expect("room for a file");
+        self.nodes.push(None);
+        self.spawn_with(node, &format!(" --join {}", self.addresses_without(node)));
+        node
+    }
+
+    /// Takes a node's data away, which does not run.
+    pub(crate) fn lose_data(&self, node: usize) {
+        fs::remove_dir_all(self.data(node)).expect("its data");
+    }
+
+    pub(crate) fn data(&self, node: usize) -> PathBuf {
+        self.folder.path().join("data").join(node.to_string())
+    }
+
+    /// Whether a node's process has ended by itself, and with success.
+    pub(crate) fn has_ended(&mut self, node: usize) -> Option<bool> {
+        let ended = self.nodes[node - 1].as_mut()?.try_wait().expect("a child");
+        ended.map(|status| status.success())
+    }
+
     /// Starts a node that does not run.
     pub(crate) fn spawn(&mut self, node: usize) {
+        self.spawn_with(node, "");
+    }
+
+    fn spawn_with(&mut self, node: usize, more: &str) {
         let log = self.folder.path().join(format!("node{node}.log"));
         let log = File::options().create(true).append(true).open(log).expect("room for a log");
-        let mut serve = command(&format!("serve --runtime {} --config", self.runtime));
+        let mut serve = command(&format!("serve --runtime {}{more} --config", self.runtime));
         serve.arg(self.config(node)).stdout(Stdio::null()).stderr(log);
         if self.is_recorded {
             serve.arg("--record").arg(self.recording(node));

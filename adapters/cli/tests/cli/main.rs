@@ -5,6 +5,7 @@ mod explore;
 mod group;
 mod histories;
 mod leases;
+mod members;
 mod planted;
 mod program;
 mod recordings;

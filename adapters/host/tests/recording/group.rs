@@ -6,6 +6,7 @@ use quorate::id::{ClientId, GroupId, NodeId, Slot};
 use quorate::lease::{Command, Name, Table, Token};
 use quorate::replica;
 use quorate::time::{Instant, Now, Wall};
+use quorate_host::book::Book;
 use quorate_host::config::Config;
 use quorate_host::driver::{Driver, Event, Io};
 use quorate_host::frame::{self, Kind};
@@ -32,6 +33,8 @@ impl Io for Effects {
         self.tasks.push(task);
     }
     fn leader(&mut self, _: Option<NodeId>) {}
+
+    fn members(&mut self, _: &Book) {}
 }
 
 struct Member {
@@ -66,7 +69,8 @@ impl Group {
         let mut recorder = Recorder::new(Box::new(tape.clone()), ROOM);
         let opened = store::open_recorded(&config, table(), at(1), Some(&mut recorder));
         let (replica, store) = opened.expect("an empty folder");
-        let driver = Driver::new(&config, replica).recorded_by(Some(recorder));
+        let driver =
+            Driver::new(&config, replica, store.book().clone()).recorded_by(Some(recorder));
         Member { driver, store, effects: Effects::default(), tape }
     }
 

@@ -226,7 +226,7 @@ fn an_idle_node_is_recorded_in_few_bytes() {
 fn a_replay_tells_what_the_node_was_given() {
     let bytes = recording();
     let mut replay = Replay::open(&bytes[..], table()).unwrap();
-    let (mut ticks, mut submitted, mut reads, mut confirmed) = (0, 0, 0, 0);
+    let (mut ticks, mut submitted, mut reads, mut confirmed, mut admitted) = (0, 0, 0, 0, 0);
     let mut last = Instant::ORIGIN;
     while let Some(step) = replay.next().unwrap() {
         match &step.given {
@@ -234,11 +234,12 @@ fn a_replay_tells_what_the_node_was_given() {
             Given::Submit { requests } => submitted += requests.len(),
             Given::Read => reads += 1,
             Given::Persisted { .. } => confirmed += 1,
+            Given::Admit { founder: Some(_), .. } => admitted += 1,
             other => panic!("{other:?}"),
         }
         assert!(step.now.mono >= last && step.now.wall.is_some());
         last = step.now.mono;
     }
-    assert_eq!((ticks, submitted, reads), (23, 5, 1));
+    assert_eq!((ticks, submitted, reads, admitted), (23, 5, 1, 1));
     assert!(confirmed >= 5);
 }

@@ -4,6 +4,7 @@ use quorate::id::{ClientId, NodeId, Slot};
 use quorate::lease::{Command, Name, Table};
 use quorate::replica;
 use quorate::time::{Instant, Now, Span, Wall};
+use quorate_host::book::Book;
 use quorate_host::config::Config;
 use quorate_host::driver::{Driver, Event, Io};
 use quorate_host::lease::Query;
@@ -71,6 +72,8 @@ impl Io for Effects {
         self.tasks.push(task);
     }
     fn leader(&mut self, _: Option<NodeId>) {}
+
+    fn members(&mut self, _: &Book) {}
 }
 
 /// The only node of its group, recorded.
@@ -91,7 +94,8 @@ impl<S: Service> Node<S> {
         let mut recorder = Recorder::new(Box::new(tape), limit);
         let (replica, store) =
             store::open_recorded(&config, state, now, Some(&mut recorder)).unwrap();
-        let driver = Driver::new(&config, replica).recorded_by(Some(recorder));
+        let driver =
+            Driver::new(&config, replica, store.book().clone()).recorded_by(Some(recorder));
         let mut node = Self { driver, store, effects: Effects::default(), now };
         for _ in 0..3 {
             let deadline = node.driver.deadline().expect("it wants to lead");

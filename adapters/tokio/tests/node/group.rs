@@ -70,8 +70,16 @@ impl<S: Service + Clone> Group<S> {
 
     pub(crate) async fn spawn(&mut self, node: usize, state: &S) {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (config, state) = (self.config(node), state.clone());
-        let starting = runtime.spawn(async move { Node::start(&config, state).await });
+        let (config, state, began) = (self.config(node), state.clone(), Instant::now());
+        let starting = runtime.spawn(async move {
+            loop {
+                // The threads of one that was killed let go of its port and folder in their own time.
+                match Node::start(&config, state.clone()).await {
+                    Err(error) => assert!(began.elapsed() < LONG, "{error}"),
+                    started => return started,
+                }
+            }
+        });
         let started = starting.await.unwrap().expect("it starts");
         self.hosts[node - 1] = Some(Host::Tokio(runtime, started));
     }
