@@ -18,8 +18,9 @@
 //! let group = node.handle(); // Clone it into every task that needs it.
 //!
 //! let door = group.lease(Name::new("door")?, Name::new("ann")?, Duration::from_secs(10)).await?;
-//! while door.left().is_zero() {} // It is renewed as long as it is there: look before each use.
-//! println!("grant {} of the door is ours", door.token());
+//! if !door.left().is_zero() { // It is renewed as long as it is there: look before each use.
+//!     println!("grant {} of the door is ours", door.token());
+//! }
 //! door.release().await?;
 //!
 //! node.shutdown().await?; // Another leads by then, if there is another.
