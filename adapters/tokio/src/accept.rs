@@ -89,10 +89,9 @@ pub(crate) async fn run<S: Service>(
             continue;
         }
         number = number.saturating_add(1);
-        let visit = Visit(Arc::clone(&front), number);
         // Held until the visit is entered: it cannot introduce itself before.
         let mut guests = front.door.guests();
-        guests.enter(number, visits.spawn(serve(visit, from, stream)));
+        guests.enter(number, visits.spawn(serve(Arc::clone(&front), number, from, stream)));
     }
     drop(listener);
     for (guest, visit) in front.door.guests().iter() {
@@ -105,7 +104,14 @@ pub(crate) async fn run<S: Service>(
 }
 
 /// Serves one connection to its end; what ends it early is worth a line.
-async fn serve<S: Service>(visit: Visit<S>, from: SocketAddr, mut stream: TcpStream) {
+async fn serve<S: Service>(
+    front: Arc<Front<S>>,
+    number: u64,
+    from: SocketAddr,
+    mut stream: TcpStream,
+) {
+    // Not before it runs: a runtime that ends drops what is spawned at once, under the lock.
+    let visit = Visit(front, number);
     match listen(&visit, &mut stream).await {
         Ok(()) | Err(frame::Error::Closed | frame::Error::Io(_)) => {}
         Err(error) => eprintln!("quorate: connection from {from} dropped: {error}"),

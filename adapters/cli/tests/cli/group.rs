@@ -120,11 +120,6 @@ impl Group {
         node
     }
 
-    /// Takes a node's data away, which does not run.
-    pub(crate) fn lose_data(&self, node: usize) {
-        fs::remove_dir_all(self.data(node)).expect("its data");
-    }
-
     pub(crate) fn data(&self, node: usize) -> PathBuf {
         self.folder.path().join("data").join(node.to_string())
     }
