@@ -1,6 +1,6 @@
 //! Groups of real nodes on loopback.
 
-use crate::program::{Ran, await_some, command, quorate};
+use crate::program::{Ran, await_some, command, end_of, quorate};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -159,7 +159,8 @@ impl Group {
         let mut child = self.nodes[node - 1].take().expect("it runs");
         let asked = Command::new("kill").arg(child.id().to_string()).status();
         assert!(asked.expect("there is a kill").success());
-        child.wait().expect("a child").code()
+        let ended = end_of(&mut child);
+        ended.unwrap_or_else(|| panic!("it was asked to end:\n{}", self.said(node))).code()
     }
 
     /// All that a node has written to its standard error.
@@ -214,7 +215,7 @@ impl Drop for Group {
 }
 
 /// Ports that nobody listens on. All are held until the last is chosen, so that they differ.
-pub(crate) fn free_ports(count: usize) -> Vec<u16> {
+fn free_ports(count: usize) -> Vec<u16> {
     let bind = |_| TcpListener::bind("127.0.0.1:0").expect("a free port");
     let held: Vec<_> = (0..count).map(bind).collect();
     held.iter().map(|listener| listener.local_addr().expect("it listens").port()).collect()

@@ -106,7 +106,7 @@ fn standard_input_is_a_file_too() {
     let from = |text: &str| {
         fs::write(&file, text).unwrap();
         let mut check = command("sim check-history -");
-        Ran::of(check.stdin(File::open(&file).unwrap()).output().unwrap())
+        Ran::of(check.stdin(File::open(&file).unwrap()))
     };
     assert!(from(&WRITE.join("\n")).done().ends_with("history: linearizable\n"));
     assert!(from("{").failed(2).starts_with("standard input:1: this is not a JSON object"));

@@ -1,10 +1,12 @@
 //! A lease on three real nodes, one of which is killed.
 
 use crate::group::{Group, on_each_runtime};
-use crate::program::{Ran, await_some, command};
+use crate::program::{PATIENCE, Ran, await_some, command, end_of};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
+use std::sync::mpsc::channel;
+use std::thread;
 
 fn object(ran: Ran) -> Value {
     let line = ran.done();
@@ -88,14 +90,19 @@ fn a_watch_ends_quietly_when_nobody_listens_any_more(runtime: &'static str) {
         .unwrap();
     let mut heard = BufReader::new(watch.stdout.take().unwrap());
     acquire("one").done();
-    let mut line = String::new();
-    heard.read_line(&mut line).unwrap();
+    let (said, line) = channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        heard.read_line(&mut line).unwrap();
+        drop(heard);
+        said.send(line).unwrap();
+    });
+    let line = line.recv_timeout(PATIENCE).expect("the watch tells of the lease");
     assert!(
         line.ends_with(&format!("granted  one  ann  token {}\n", line.split(' ').next().unwrap()))
     );
-    drop(heard);
     acquire("two").done();
-    let status = await_some("the watch to end", || watch.try_wait().unwrap());
+    let status = end_of(&mut watch).expect("the watch ends");
     let mut complaint = String::new();
     watch.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
     assert_eq!((status.code(), complaint.as_str()), (Some(0), ""));

@@ -6,8 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 fn planted(folder: &Path, arguments: &str) -> Ran {
-    let ran = command(&format!("sim planted{arguments}")).current_dir(folder).output();
-    Ran::of(ran.expect("the program runs"))
+    Ran::of(command(&format!("sim planted{arguments}")).current_dir(folder))
 }
 
 /// A folder that looks like a checkout with one planted bug.

@@ -1,11 +1,14 @@
 //! Running the program and looking at what it says.
 
-use std::process::{Command, Output, Stdio};
-use std::thread;
+use std::io::Read;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How long anything may take that is not supposed to take long, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a process may take: none of them runs half as long, or asks for longer.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// What a run of the program came to.
 #[derive(Debug)]
@@ -24,14 +27,22 @@ pub(crate) fn command(arguments: &str) -> Command {
 
 /// Runs the program to its end.
 pub(crate) fn quorate(arguments: &str) -> Ran {
-    Ran::of(command(arguments).output().expect("the program runs"))
+    Ran::of(&mut command(arguments))
 }
 
 impl Ran {
-    pub(crate) fn of(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).expect("the program speaks UTF-8");
-        let ran =
-            Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) };
+    /// Runs a command to its end.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().expect("the program runs");
+        let (out, err) = (heard(child.stdout.take()), heard(child.stderr.take()));
+        let ended = end_of(&mut child);
+        let text = |heard: JoinHandle<Vec<u8>>| {
+            String::from_utf8(heard.join().expect("a pipe")).expect("the program speaks UTF-8")
+        };
+        let code = ended.and_then(|status| status.code());
+        let ran = Self { code, out: text(out), err: text(err) };
+        assert!(ended.is_some(), "it ran for {LONGEST:?} and was killed: {command:?} {ran:?}");
         assert!(!ran.err.contains("panicked"), "{ran:?}");
         ran
     }
@@ -50,6 +61,29 @@ impl Ran {
         assert!(line.contains([';', ':']), "it says what to do: {line}");
         line.strip_prefix("quorate: ").expect("the program says who speaks").to_owned()
     }
+}
+
+/// All that comes out of a pipe.
+fn heard(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    let mut pipe = pipe.expect("it is piped");
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).expect("a pipe");
+        bytes
+    })
+}
+
+/// Waits for a process; none if it did not end and had to be killed.
+pub(crate) fn end_of(child: &mut Child) -> Option<ExitStatus> {
+    let began = Instant::now();
+    while began.elapsed() < LONGEST {
+        if let Some(status) = child.try_wait().expect("a child") {
+            return Some(status);
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().and_then(|()| child.wait()).expect("a child");
+    None
 }
 
 /// Waits until something is so.

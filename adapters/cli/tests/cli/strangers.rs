@@ -19,6 +19,7 @@ fn hello() -> Vec<u8> {
 fn say(group: &Group, bytes: &[u8]) {
     let mut stream = TcpStream::connect(group.address(1)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
     let _ = stream.write_all(bytes);
     // It may hang up with what was said still unread, which the other end sees as a reset.
     match stream.read_to_end(&mut Vec::new()) {
