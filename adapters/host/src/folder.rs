@@ -16,8 +16,10 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::disk::{self, Disk, RealDisk};
+use std::collections::hash_map::RandomState;
 use std::fmt::{self, Write as _};
 use std::fs::{File, TryLockError};
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 /// The format of everything in a data folder.
@@ -166,8 +168,8 @@ impl From<disk::Error> for Error {
 
 impl Folder {
     /// Opens a node's folder, or makes it if it does not exist or is empty: then a life of the node
-    /// begins, whose incarnation is the civil time in seconds, and after it a number that was drawn: two
-    /// lives that begin in one second, or where the clock starts anew at each boot, are not one.
+    /// begins, whose incarnation is the civil time in microseconds: a life that begins later is later, and
+    /// hardly ever begin two in the same one, even if the clock starts anew at each boot.
     ///
     /// # Errors
     /// Every refusal says what was found and what to do, and leaves what is in the folder alone.
@@ -182,7 +184,7 @@ impl Folder {
         } else if let Some(file) = names.into_iter().find(|name| !is_ours_or_empty(name)) {
             return Err(Error::NotOurs { folder, file });
         } else {
-            let incarnation = seconds().saturating_mul(DRAWN).saturating_add(drawn());
+            let incarnation = micros();
             write(&disk, &Whole { format: FORMAT, identity, incarnation, seat: None })?;
             (incarnation, None)
         };
@@ -281,18 +283,15 @@ fn is_ours_or_empty(name: &str) -> bool {
     [LOCK, TEMPORARY, LOST].contains(&name)
 }
 
-/// How many numbers there are to draw from. With the seconds they are exact in every reader of JSON.
-const DRAWN: u64 = 1 << 20;
-
-/// A number that another life hardly has as well.
+/// A number of microseconds, about a second at most, that another life hardly draws as well.
 fn drawn() -> u64 {
-    crate::store::chance() % DRAWN
+    RandomState::new().build_hasher().finish() % (1 << 20)
 }
 
-/// The civil time in seconds, and one at least.
-fn seconds() -> u64 {
+/// The civil time in microseconds, and one at least: exact in every reader of JSON.
+fn micros() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
-    now.map_or(1, |since| since.as_secs().max(1))
+    now.map_or(1, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX).max(1))
 }
 
 /// All that an identity file says.

@@ -1121,7 +1121,8 @@ fn a_life_and_a_seat_are_kept_for_as_long_as_the_folder_is() {
     assert_eq!(open.members(), None, "what is damaged is as good as lost");
 }
 
-// A machine without a clock of its own begins every life in the same second.
+// Two that began in one second were one life once: an empty disk was given the seat of the node that had
+// promised, and both served.
 #[test]
 fn two_lives_that_begin_in_one_second_or_outlive_the_same_one_are_two() {
     let folders = [(); 8].map(|()| tempfile::tempdir().unwrap());
@@ -1132,6 +1133,7 @@ fn two_lives_that_begin_in_one_second_or_outlive_the_same_one_are_two() {
         all.len() == lives.len()
     };
     assert!(differ(&lives));
+    assert!(lives.is_sorted_by_key(Folder::incarnation), "which is the later can be told");
     let newest = lives.iter().map(Folder::incarnation).max().unwrap();
     lives.iter_mut().for_each(|life| life.outlive(newest + 1_000_000_000).unwrap());
     assert!(differ(&lives));
