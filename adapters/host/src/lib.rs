@@ -11,6 +11,8 @@ pub mod config;
 pub mod disk;
 #[cfg(feature = "node")]
 pub mod driver;
+#[cfg(feature = "node")]
+pub mod errand;
 pub mod folder;
 #[cfg(feature = "node")]
 pub mod frame;
@@ -18,6 +20,8 @@ pub mod frame;
 pub mod guests;
 #[cfg(feature = "node")]
 pub mod inbox;
+#[cfg(feature = "node")]
+pub mod joining;
 #[cfg(feature = "node")]
 pub mod lease;
 #[cfg(feature = "node")]
