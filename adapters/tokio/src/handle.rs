@@ -1,9 +1,11 @@
 //! What a service asks its group with.
 
-use crate::session::{Session, status};
-use quorate::id::GroupId;
+use crate::ask::{run, status};
+use crate::session::Session;
+use quorate::id::{GroupId, NodeId};
 use quorate_host::asking::{Failure, SaidOf, Work, WorkOf};
-use quorate_host::protocol::{Service, Status};
+use quorate_host::errand::{self, left_in, members_in};
+use quorate_host::protocol::{Member, Service, Status};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -84,6 +86,24 @@ impl<S: Service> Handle<S> {
         let mut rows = asked.join_all().await;
         rows.sort_by_key(|(place, _)| *place);
         rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// Who the members are, as far as the first node knows that answers.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn members(&self) -> Result<Vec<Member>, Failure> {
+        members_in(run(errand::members(&self.0.nodes, self.0.within), self.0.group).await?)
+    }
+
+    /// Tells a node to leave the group, and waits until it has: [`Node::ended`](crate::Node::ended) tells it
+    /// there. Dropped before it is ready, the node may leave all the same.
+    ///
+    /// # Errors
+    /// [`Failure`]. [`Failure::Unknown`] if it has been told, and has not left in time.
+    pub async fn leave(&self, node: NodeId) -> Result<(), Failure> {
+        let leaving = errand::leave(&self.0.nodes, node, self.0.within);
+        left_in(&run(leaving, self.0.group).await?)
     }
 
     async fn ask(&self, work: WorkOf<S>) -> Result<SaidOf<S>, Failure> {

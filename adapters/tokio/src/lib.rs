@@ -34,6 +34,7 @@
 //! of its own; tasks never wait for it.
 
 mod accept;
+mod ask;
 mod handle;
 mod lease;
 mod link;
@@ -41,10 +42,11 @@ mod node;
 mod session;
 mod stream;
 
+pub use ask::{join, status};
 pub use handle::{Handle, SESSIONS};
 pub use lease::{Lease, Watch};
 pub use node::Node;
 pub use quorate_host::asking::Failure;
+pub use quorate_host::joining::NotJoined;
 pub use quorate_host::lease::{NotHeld, Watched};
 pub use quorate_host::life::{StartError, Stopped};
-pub use session::status;

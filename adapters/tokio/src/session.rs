@@ -3,10 +3,9 @@
 use crate::stream::Line;
 use quorate::id::GroupId;
 use quorate_host::asking::{Asking, Failure, Heard, Next, ReplyOf, SaidOf, Trouble, WorkOf};
-use quorate_host::asking::{answer_to, request, status_in};
 use quorate_host::frame;
 use quorate_host::life::Clock;
-use quorate_host::protocol::{Ask, ReplyBody, Service, Status};
+use quorate_host::protocol::Service;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -76,30 +75,4 @@ impl<S: Service> Session<S> {
         self.lines.remove(&node);
         Heard::Lost(Trouble::lost(error))
     }
-}
-
-/// Asks one node how it is, whether it leads or not.
-///
-/// # Errors
-/// [`Failure`].
-pub async fn status(address: &str, group: GroupId, within: Duration) -> Result<Status, Failure> {
-    status_in(ask_node(address, group, within, Ask::Status).await?)
-}
-
-/// Asks one node something that is the same whatever the group replicates.
-async fn ask_node(
-    address: &str,
-    group: GroupId,
-    within: Duration,
-    ask: Ask<(), ()>,
-) -> Result<ReplyBody<(), ()>, Failure> {
-    let until = Instant::now().checked_add(within);
-    let until = until.ok_or_else(|| Failure::Refused("the timeout is too long".to_owned()))?;
-    let heard = async {
-        let (mut line, _) = Line::open(address, group, until).await.map_err(Heard::NotReached)?;
-        let lost = |error| Heard::Lost(Trouble::lost(&error));
-        line.write(&request(group, ask).map_err(lost)?, until).await.map_err(lost)?;
-        line.reply(until).await.map_err(lost)?.map(Heard::Reply).ok_or(Heard::Nothing)
-    };
-    answer_to(heard.await.unwrap_or_else(|heard| heard), address, within)
 }

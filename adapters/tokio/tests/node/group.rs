@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 pub(crate) const GROUP: GroupId = GroupId::new(1);
 /// How long anything may take that is not supposed to take long, on a busy machine.
@@ -25,6 +26,8 @@ enum Host<S: Service> {
 pub(crate) struct Group<S: Service> {
     folder: TempDir,
     timeout_ms: u64,
+    /// How many of the nodes found the group.
+    founders: usize,
     ports: Vec<u16>,
     hosts: Vec<Option<Host<S>>>,
 }
@@ -48,11 +51,24 @@ impl<S: Service + Clone> Group<S> {
 
     /// A group of which no node runs yet.
     pub(crate) fn rest(count: usize, timeout_ms: u64) -> Self {
-        let bind = |_| TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let held: Vec<_> = (0..count).map(bind).collect();
-        let ports = held.iter().map(|port| port.local_addr().unwrap().port()).collect();
+        let (folder, ports) = (tempfile::tempdir().unwrap(), free_ports(count));
         let hosts = (0..count).map(|_| None).collect();
-        Self { folder: tempfile::tempdir().unwrap(), timeout_ms, ports, hosts }
+        Self { folder, timeout_ms, founders: count, ports, hosts }
+    }
+
+    /// One more node, which joins through all the others. Returns its number.
+    pub(crate) async fn join(&mut self, state: &S) -> usize {
+        let nodes: Vec<_> = (1..=self.ports.len()).map(|node| self.address(node)).collect();
+        self.ports.extend(free_ports(1));
+        self.hosts.push(None);
+        let node = self.ports.len();
+        let config = self.config(node);
+        assert!(Node::start(&config, state.clone()).await.is_err(), "it has no seat");
+        for _ in 0..2 {
+            quorate_tokio::join(&config, &nodes, LONG).await.expect("a seat, the same twice");
+        }
+        self.spawn(node, state).await;
+        node
     }
 
     pub(crate) fn config(&self, node: usize) -> Config {
@@ -62,7 +78,8 @@ impl<S: Service + Clone> Group<S> {
             self.address(node),
             self.timeout_ms
         );
-        for id in 1..=self.ports.len() {
+        let is_founder = node <= self.founders;
+        for id in (1..=self.founders).filter(|_| is_founder) {
             let _ = write!(text, "[[member]]\nid = {id}\naddress = \"{}\"\n", self.address(id));
         }
         Config::parse("node.toml", &text, self.folder.path()).unwrap()
@@ -105,6 +122,16 @@ impl<S: Service + Clone> Group<S> {
             Some(Host::Tokio(_, node)) => node.handle(),
             _ => panic!("node {node} does not run here"),
         }
+    }
+
+    /// Waits until a node has ended by itself.
+    pub(crate) async fn ended(&mut self, node: usize) -> Result<(), Stopped> {
+        let Some(Host::Tokio(runtime, node)) = self.hosts[node - 1].take() else {
+            panic!("node {node} does not run here");
+        };
+        let ended = timeout(LONG, node.ended()).await.expect("it ends");
+        runtime.shutdown_background();
+        ended
     }
 
     /// Ends a node as a power cut would: nobody is told. One on threads cannot be killed.
@@ -183,4 +210,10 @@ impl<S: Service> Drop for Group<S> {
             }
         }
     }
+}
+
+fn free_ports(count: usize) -> Vec<u16> {
+    let bind = |_| TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let held: Vec<_> = (0..count).map(bind).collect();
+    held.iter().map(|port| port.local_addr().unwrap().port()).collect()
 }

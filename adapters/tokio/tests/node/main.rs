@@ -4,4 +4,5 @@ mod asking;
 mod ending;
 mod group;
 mod leases;
+mod members;
 mod tally;
