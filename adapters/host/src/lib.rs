@@ -10,6 +10,8 @@ pub mod book;
 pub mod config;
 pub mod disk;
 #[cfg(feature = "node")]
+pub mod door;
+#[cfg(feature = "node")]
 pub mod driver;
 #[cfg(feature = "node")]
 pub mod errand;

@@ -7,7 +7,7 @@ use crate::guests::{Ends, House};
 use crate::life::Stopped;
 use crate::protocol::Service;
 use crate::store::{DiskFailed, Done, Task};
-use quorate::id::{Incarnation, Members, NodeId, Slot};
+use quorate::id::{Incarnation, NodeId, Slot};
 use quorate::time::{Instant, Now};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,11 +65,7 @@ pub struct Wires {
     pub tasks: Put<Task>,
     /// Begins to send to another member; none if that cannot be.
     pub link: Box<dyn Fn(Ends) -> Option<Link> + Send>,
-    /// What is done with a client that does not read its replies.
-    pub drop_client: Box<dyn Fn(u64) + Send>,
-    /// Ends the connections of all members but these.
-    pub keep: Box<dyn Fn(Members) + Send>,
-    /// Who may come in.
+    /// Who may come in, and who is there.
     pub house: House,
 }
 
@@ -99,7 +95,7 @@ impl Io for Out {
     fn reply(&mut self, connection: u64, frame: Vec<u8>) {
         if self.clients.get(&connection).is_some_and(|client| !client(frame)) {
             self.clients.remove(&connection);
-            (self.wires.drop_client)(connection);
+            self.wires.house.door.turn_out(connection);
         }
     }
 
@@ -132,7 +128,7 @@ impl Io for Out {
                 self.links.insert(slot, (entry.clone(), link));
             }
         }
-        (self.wires.keep)(book.others().map(|(slot, _)| slot).collect());
+        self.wires.house.door.keep(book.others().map(|(slot, _)| slot).collect());
     }
 }
 

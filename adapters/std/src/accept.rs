@@ -2,103 +2,43 @@
 //! client's, one that writes.
 
 use crate::node::put;
-use quorate::id::{GroupId, Members, Slot};
+use quorate::id::{GroupId, Slot};
+use quorate_host::door::{End, Ending, Guest, Visit};
 use quorate_host::driver;
 use quorate_host::frame::{self, Kind};
-use quorate_host::guests::{Guest, Guests, HANDSHAKE, House, IDLE, PAUSE, REPLIES};
+use quorate_host::guests::{HANDSHAKE, House, IDLE, PAUSE, REPLIES};
 use quorate_host::protocol::{Service, Welcome};
 use quorate_host::work::Event;
 use std::io::{BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// What every connection needs to know.
 pub(crate) struct Front<S: Service> {
     pub(crate) house: House,
     pub(crate) events: SyncSender<Event<S>>,
-    pub(crate) door: Arc<Door>,
 }
 
-/// Every open connection, so that they end with the node.
-pub(crate) struct Door {
-    /// Where the node listens.
-    address: SocketAddr,
-    /// None once the node has ended.
-    guests: Mutex<Option<Guests<Arc<TcpStream>>>>,
+/// Wakes the thread that accepts: it looks up when somebody comes, so somebody does.
+pub(crate) fn knock(mut address: SocketAddr) {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    let _ = TcpStream::connect_timeout(&address, HANDSHAKE);
 }
 
-impl Door {
-    pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, guests: Mutex::new(Some(Guests::default())) }
-    }
-
-    fn guests(&self) -> MutexGuard<'_, Option<Guests<Arc<TcpStream>>>> {
-        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_closed(&self) -> bool {
-        self.guests().is_none()
-    }
-
-    fn enter(&self, number: u64, stream: &Arc<TcpStream>) -> bool {
-        self.guests().as_mut().is_some_and(|guests| guests.enter(number, Arc::clone(stream)))
-    }
-
-    fn introduce(&self, number: u64, guest: Guest) -> bool {
-        let end = |former: &Arc<TcpStream>| {
-            let _ = former.shutdown(Shutdown::Both);
-        };
-        self.guests().as_mut().is_some_and(|guests| guests.introduce(number, guest, end))
-    }
-
-    /// Ends the connections of all members but these.
-    pub(crate) fn keep(&self, members: Members) {
-        let end = |stream: &Arc<TcpStream>| {
-            let _ = stream.shutdown(Shutdown::Both);
-        };
-        self.guests().iter().for_each(|guests| guests.keep(members, end));
-    }
-
-    fn leave(&self, number: u64) {
-        if let Some(guests) = self.guests().as_mut() {
-            guests.leave(number);
-        }
-    }
-
-    /// Ends a connection at once, whatever is still to be written.
-    pub(crate) fn turn_out(&self, number: u64) {
-        if let Some(stream) = self.guests().as_mut().and_then(|guests| guests.leave(number)) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-
-    /// Ends every connection, and the wait for another. Clients are not heard any more, and are left
-    /// when they have their replies.
-    pub(crate) fn close(&self) {
-        for (guest, stream) in self.guests().take().iter().flat_map(Guests::iter) {
-            let how = if guest == Guest::Client { Shutdown::Read } else { Shutdown::Both };
-            let _ = stream.shutdown(how);
-        }
-        // The thread that accepts looks up when somebody comes: somebody does.
-        let mut address = self.address;
-        match address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-            _ => {}
-        }
-        let _ = TcpStream::connect_timeout(&address, HANDSHAKE);
-    }
-}
-
-/// A connection for as long as it is served, however that ends.
-struct Visit<'a>(&'a Door, u64);
-
-impl Drop for Visit<'_> {
-    fn drop(&mut self) {
-        self.0.leave(self.1);
-    }
+/// What ends a connection, or hears it no more.
+fn end(stream: Arc<TcpStream>) -> End {
+    Box::new(move |how| {
+        let _ = stream.shutdown(match how {
+            Ending::AtOnce => Shutdown::Both,
+            Ending::Politely => Shutdown::Read,
+        });
+    })
 }
 
 /// Accepts connections until the door is closed.
@@ -106,7 +46,7 @@ pub(crate) fn run<S: Service>(front: Front<S>, listener: &TcpListener) {
     let front = Arc::new(front);
     for number in 1_u64.. {
         let accepted = listener.accept();
-        if front.door.is_closed() {
+        if front.house.door.is_closed() {
             return;
         }
         let Ok((stream, from)) = accepted else {
@@ -114,18 +54,18 @@ pub(crate) fn run<S: Service>(front: Front<S>, listener: &TcpListener) {
             continue;
         };
         let stream = Arc::new(stream);
-        if !front.door.enter(number, &stream) {
+        if !front.house.door.enter(number, || end(Arc::clone(&stream))) {
             let _ = welcome(&stream, front.house.group, &Welcome::Full);
             continue;
         }
         let served_by = Arc::clone(&front);
         let served = thread::Builder::new().spawn(move || {
             let front = &*served_by;
-            let _visit = Visit(&front.door, number);
+            let _visit = Visit { door: Arc::clone(&front.house.door), number };
             serve(front, number, from, &stream);
         });
         if served.is_err() {
-            front.door.leave(number);
+            front.house.door.leave(number);
         }
     }
 }
@@ -157,10 +97,9 @@ fn listen<S: Service>(
         // The frame of the answer says which group is served here, whatever stands in it.
         welcome(stream, house.group, &Welcome::NotAMember)?;
     }
-    let (guest, said) = match house.receive(&hello?) {
+    let (guest, said) = match house.receive(number, &hello?) {
         Err(refusal) => return welcome(stream, house.group, &refusal),
-        Ok((guest, said)) if front.door.introduce(number, guest) => (guest, said),
-        Ok(_) => return welcome(stream, house.group, &Welcome::Full),
+        Ok(received) => received,
     };
     welcome(stream, house.group, &house.here())?;
     match guest {

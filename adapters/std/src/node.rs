@@ -1,11 +1,11 @@
 //! A node: the thread that steps the replica, and everything it needs started around it.
 
-use crate::accept::{self, Door, Front};
+use crate::accept::{self, Front, knock};
 use crate::link;
 use quorate::id::GroupId;
 use quorate_host::config::Config;
 use quorate_host::driver::Driver;
-use quorate_host::guests::{Ends, House, SharedBook};
+use quorate_host::guests::{Ends, House};
 use quorate_host::life::Clock;
 use quorate_host::protocol::Service;
 use quorate_host::recording::file::recorder;
@@ -77,11 +77,8 @@ impl Node {
 
         let (events, inbox) = sync_channel(EVENTS);
         let (tasks, waiting) = channel();
-        let house = House {
-            group: GroupId::new(config.group.id),
-            book: SharedBook::new(store.book().clone()),
-        };
         let book = store.book().clone();
+        let house = House::new(GroupId::new(config.group.id), book.clone());
         let told = events.clone();
         let writing = spawn("disk", move || {
             let take = |how| match how {
@@ -92,17 +89,13 @@ impl Node {
                 let _ = told.send(Event::of_disk(done));
             });
         })?;
-        let door = Arc::new(Door::new(address));
-        let (turning_out, keeping, linking) =
-            (Arc::clone(&door), Arc::clone(&door), events.clone());
+        let (door, linking) = (Arc::clone(&house.door), events.clone());
         let wires = Wires {
             tasks: Box::new(move |task| tasks.send(task).is_ok()),
             link: Box::new(move |ends| link(ends, linking.clone())),
-            drop_client: Box::new(move |number| turning_out.turn_out(number)),
-            keep: Box::new(move |members| keeping.keep(members)),
             house: house.clone(),
         };
-        let front = Front { house, events: events.clone(), door: Arc::clone(&door) };
+        let front = Front { house, events: events.clone() };
         let accepting = spawn("accept", move || accept::run(front, &listener))?;
         let stop = Stop(Arc::new(move || {
             let _ = events.send(Event::Stop);
@@ -113,10 +106,14 @@ impl Node {
             let ended = run(work, clock, &inbox);
             drop(inbox); // Who waits to hand an event over waits no longer.
             exit.close();
+            knock(address);
             let _ = (accepting.join(), writing.join());
             ended
         });
-        let stepping = stepping.inspect_err(|_| door.close())?;
+        let stepping = stepping.inspect_err(|_| {
+            door.close();
+            knock(address);
+        })?;
         Ok(Self { address, stop, stepping })
     }
 

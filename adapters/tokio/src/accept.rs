@@ -1,68 +1,33 @@
 //! The task that accepts connections, and one for each of them.
 
 use crate::stream::{read, say};
-use quorate::id::{Members, Slot};
+use quorate::id::Slot;
+use quorate_host::door::{Ending, Guest, Visit};
 use quorate_host::frame::{self, Kind};
-use quorate_host::guests::{Guest, Guests, HANDSHAKE, House, IDLE, PAUSE, REPLIES};
+use quorate_host::guests::{HANDSHAKE, House, IDLE, PAUSE, REPLIES};
 use quorate_host::inbox::Inbox;
 use quorate_host::protocol::{Service, Welcome};
 use quorate_host::{driver, work::Event};
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// How long a node that ends lets its clients take their last replies.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Every open connection.
-#[derive(Debug, Default)]
-pub(crate) struct Door(Mutex<Guests<AbortHandle>>);
-
-impl Door {
-    fn guests(&self) -> MutexGuard<'_, Guests<AbortHandle>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn introduce(&self, number: u64, guest: Guest) -> bool {
-        self.guests().introduce(number, guest, AbortHandle::abort)
-    }
-
-    /// Ends the connections of all members but these.
-    pub(crate) fn keep(&self, members: Members) {
-        self.guests().keep(members, AbortHandle::abort);
-    }
-
-    /// Ends a connection at once, whatever is still to be written.
-    pub(crate) fn turn_out(&self, number: u64) {
-        if let Some(visit) = self.guests().leave(number) {
-            visit.abort();
-        }
-    }
-}
-
 /// What every connection needs to know.
 pub(crate) struct Front<S: Service> {
     pub(crate) house: House,
     pub(crate) events: mpsc::Sender<Event<S>>,
-    pub(crate) door: Arc<Door>,
-}
-
-/// A connection for as long as it is served, however that ends.
-struct Visit<S: Service>(Arc<Front<S>>, u64);
-
-impl<S: Service> Drop for Visit<S> {
-    fn drop(&mut self) {
-        self.0.door.guests().leave(self.1);
-    }
 }
 
 /// Accepts connections until the node ends. Then the port is free, members are left at once, and
@@ -84,21 +49,22 @@ pub(crate) async fn run<S: Service>(
             sleep(PAUSE).await;
             continue;
         };
-        if !front.door.guests().has_room() {
+        if !front.house.door.has_room() {
             let _ = timeout(PAUSE, say(&mut stream, front.house.group, &Welcome::Full)).await;
             continue;
         }
         number = number.saturating_add(1);
-        // Held until the visit is entered: it cannot introduce itself before.
-        let mut guests = front.door.guests();
-        guests.enter(number, visits.spawn(serve(Arc::clone(&front), number, from, stream)));
+        front.house.door.enter(number, || {
+            let visit = visits.spawn(serve(Arc::clone(&front), number, from, stream));
+            Box::new(move |how| {
+                if how == Ending::AtOnce {
+                    visit.abort();
+                }
+            })
+        });
     }
     drop(listener);
-    for (guest, visit) in front.door.guests().iter() {
-        if guest != Guest::Client {
-            visit.abort();
-        }
-    }
+    front.house.door.close();
     let _ = timeout(GOODBYE, async { while visits.join_next().await.is_some() {} }).await;
     visits.shutdown().await;
 }
@@ -111,8 +77,8 @@ async fn serve<S: Service>(
     mut stream: TcpStream,
 ) {
     // Not before it runs: a runtime that ends drops what is spawned at once, under the lock.
-    let visit = Visit(front, number);
-    match listen(&visit, &mut stream).await {
+    let _visit = Visit { door: Arc::clone(&front.house.door), number };
+    match listen(&front, number, &mut stream).await {
         Ok(()) | Err(frame::Error::Closed | frame::Error::Io(_)) => {}
         Err(error) => eprintln!("quorate: connection from {from} dropped: {error}"),
     }
@@ -129,7 +95,8 @@ async fn within<T>(
 }
 
 async fn listen<S: Service>(
-    Visit(front, number): &Visit<S>,
+    front: &Front<S>,
+    number: u64,
     stream: &mut TcpStream,
 ) -> Result<(), frame::Error> {
     stream.set_nodelay(true)?;
@@ -141,10 +108,9 @@ async fn listen<S: Service>(
         // The frame of the answer says which group is served here, whatever stands in it.
         within(HANDSHAKE, say(&mut to, house.group, &Welcome::NotAMember)).await?;
     }
-    let ((guest, said), welcome) = match house.receive(&hello?) {
+    let ((guest, said), welcome) = match house.receive(number, &hello?) {
         Err(refusal) => ((Guest::Stranger, None), refusal),
-        Ok((guest, said)) if front.door.introduce(*number, guest) => ((guest, said), house.here()),
-        Ok(_) => ((Guest::Stranger, None), Welcome::Full),
+        Ok(received) => (received, house.here()),
     };
     within(HANDSHAKE, say(&mut to, house.group, &welcome)).await?;
     match guest {
@@ -159,14 +125,14 @@ async fn listen<S: Service>(
         Guest::Client => {
             let (replies, outgoing) = mpsc::channel(REPLIES);
             let replies = Box::new(move |frame| replies.try_send(frame).is_ok());
-            if front.events.send(Event::Opened(*number, replies)).await.is_err() {
+            if front.events.send(Event::Opened(number, replies)).await.is_err() {
                 return Ok(());
             }
             let ended = select! {
-                ended = hear_client(front, *number, &mut from, &mut inbox) => ended,
+                ended = hear_client(front, number, &mut from, &mut inbox) => ended,
                 ended = write_replies(&mut to, outgoing) => ended,
             };
-            let _ = front.events.send(Event::Closed(*number)).await;
+            let _ = front.events.send(Event::Closed(number)).await;
             ended
         }
     }

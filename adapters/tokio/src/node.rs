@@ -1,13 +1,13 @@
 //! A node: the task that steps the replica, and everything it needs started around it.
 
-use crate::accept::{self, Door, Front};
+use crate::accept::{self, Front};
 use crate::handle::Handle;
 use crate::link;
 use quorate::id::GroupId;
 use quorate_host::book::{Book, written};
 use quorate_host::config::Config;
 use quorate_host::driver::Driver;
-use quorate_host::guests::{Ends, House, SharedBook};
+use quorate_host::guests::{Ends, House};
 use quorate_host::life::{Clock, StartError, Stopped};
 use quorate_host::protocol::Service;
 use quorate_host::recording::Recorder;
@@ -75,22 +75,18 @@ impl<S: Service> Node<S> {
 
         let (events, inbox) = mpsc::channel(EVENTS);
         let (group, book) = (GroupId::new(config.group.id), store.book().clone());
-        let house = House { group, book: SharedBook::new(book.clone()) };
+        let house = House::new(group, book.clone());
         let nodes = addresses(&book);
         let disk = Disk::start(store).map_err(StartError::Threads)?;
-        let door = Arc::new(Door::default());
-        let (turning_out, keeping, linking) =
-            (Arc::clone(&door), Arc::clone(&door), events.clone());
+        let linking = events.clone();
         let wires = Wires {
             tasks: put(disk.tasks.clone()),
             link: Box::new(move |ends| Some(link(ends, linking.clone()))),
-            drop_client: Box::new(move |number| turning_out.turn_out(number)),
-            keep: Box::new(move |members| keeping.keep(members)),
             house: house.clone(),
         };
         let (stay, asked) = oneshot::channel();
         let (ending, accepted) = oneshot::channel();
-        let front = Arc::new(Front { house, events, door });
+        let front = Arc::new(Front { house, events });
         let accepting = tokio::spawn(accept::run(front, listener, accepted));
         let work = Work::new(Driver::new(config, replica, book).recorded_by(recorder), wires);
         let (end, ended) = watch::channel(None);
