@@ -107,6 +107,10 @@ pub fn run(seed: u64, network: Network) -> Result<Report, Broken> {
 fn settle(world: &mut World, network: Network, rng: &mut Rng) -> Result<(), Broken> {
     world.mend();
     world.calm();
+    // Of the seeds one is there: whoever has forgotten everybody asks nobody else.
+    if !world.lives(0) {
+        world.start(0, 1);
+    }
     // Time for the last words of the first half, for timeouts that it has stretched, and for islands that
     // find each other by asking one of those down in each interval.
     let ends = world.now + 240 * SECOND * network.scale();
