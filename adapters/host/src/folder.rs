@@ -166,7 +166,8 @@ impl From<disk::Error> for Error {
 
 impl Folder {
     /// Opens a node's folder, or makes it if it does not exist or is empty: then a life of the node
-    /// begins, whose incarnation is the civil time in seconds.
+    /// begins, whose incarnation is the civil time in seconds, and after it a number that was drawn: two
+    /// lives that begin in one second, or where the clock starts anew at each boot, are not one.
     ///
     /// # Errors
     /// Every refusal says what was found and what to do, and leaves what is in the folder alone.
@@ -181,7 +182,7 @@ impl Folder {
         } else if let Some(file) = names.into_iter().find(|name| !is_ours_or_empty(name)) {
             return Err(Error::NotOurs { folder, file });
         } else {
-            let incarnation = seconds();
+            let incarnation = seconds().saturating_mul(DRAWN).saturating_add(drawn());
             write(&disk, &Whole { format: FORMAT, identity, incarnation, seat: None })?;
             (incarnation, None)
         };
@@ -217,7 +218,7 @@ impl Folder {
         if self.seat.is_some() || self.incarnation > incarnation {
             return Ok(());
         }
-        self.rewrite(incarnation.saturating_add(1), None)
+        self.rewrite(incarnation.saturating_add(1).saturating_add(drawn()), None)
     }
 
     fn rewrite(&mut self, incarnation: u64, seat: Option<Seat>) -> Result<(), Error> {
@@ -278,6 +279,14 @@ fn lock(path: &Path, folder: &str) -> Result<File, Error> {
 
 fn is_ours_or_empty(name: &str) -> bool {
     [LOCK, TEMPORARY, LOST].contains(&name)
+}
+
+/// How many numbers there are to draw from. With the seconds they are exact in every reader of JSON.
+const DRAWN: u64 = 1 << 20;
+
+/// A number that another life hardly has as well.
+fn drawn() -> u64 {
+    crate::store::chance() % DRAWN
 }
 
 /// The civil time in seconds, and one at least.

@@ -1106,6 +1106,8 @@ fn a_life_and_a_seat_are_kept_for_as_long_as_the_folder_is() {
     open.outlive(born - 1).unwrap();
     assert_eq!(open.incarnation(), born, "it is later already");
     open.outlive(born + 8).unwrap();
+    let later = open.incarnation();
+    assert!(later > born + 8);
     let seat =
         Seat { slot: 3, since: 17, founders: 7, replication_factor: 5, heartbeat_timeout_ms: 150 };
     open.settle(seat).unwrap();
@@ -1113,14 +1115,26 @@ fn a_life_and_a_seat_are_kept_for_as_long_as_the_folder_is() {
     open.keep_members(b"hints").unwrap();
     drop(open);
     let open = Folder::open(path, NODE).unwrap();
-    assert_eq!(
-        (open.incarnation(), open.seat()),
-        (born + 9, Some(seat)),
-        "who is a member stays it"
-    );
+    assert_eq!((open.incarnation(), open.seat()), (later, Some(seat)), "who is a member stays it");
     assert_eq!(open.members().as_deref(), Some(&b"hints"[..]));
     std::fs::write(path.join("members"), b"other hints").unwrap();
     assert_eq!(open.members(), None, "what is damaged is as good as lost");
+}
+
+// A machine without a clock of its own begins every life in the same second.
+#[test]
+fn two_lives_that_begin_in_one_second_or_outlive_the_same_one_are_two() {
+    let folders = [(); 8].map(|()| tempfile::tempdir().unwrap());
+    let mut lives: Vec<_> =
+        folders.iter().map(|folder| Folder::open(folder.path(), NODE).unwrap()).collect();
+    let differ = |lives: &[Folder]| {
+        let all: std::collections::BTreeSet<_> = lives.iter().map(Folder::incarnation).collect();
+        all.len() == lives.len()
+    };
+    assert!(differ(&lives));
+    let newest = lives.iter().map(Folder::incarnation).max().unwrap();
+    lives.iter_mut().for_each(|life| life.outlive(newest + 1_000_000_000).unwrap());
+    assert!(differ(&lives));
 }
 
 #[test]
