@@ -2,7 +2,8 @@
 //! client's, one that writes.
 
 use crate::{Event, HANDSHAKE};
-use quorate::id::{GroupId, Members, Slot};
+use quorate::id::{GroupId, Slot};
+use quorate::membership::roster::Life;
 use quorate_host::book::Book;
 use quorate_host::driver;
 use quorate_host::frame::{self, Kind};
@@ -56,7 +57,14 @@ impl SharedBook {
 enum Guest {
     Stranger,
     Client,
-    Member(Slot),
+    Member(Slot, Life),
+}
+
+impl Guest {
+    /// Whether there is room for only one of the two.
+    fn displaces(self, other: Self) -> bool {
+        matches!((self, other), (Self::Member(slot, _), Self::Member(known, _)) if slot == known)
+    }
 }
 
 /// By number.
@@ -98,11 +106,11 @@ impl Door {
     fn introduce(&self, number: u64, guest: Guest) -> bool {
         let mut guests = self.guests();
         let Some(guests) = guests.as_mut() else { return false };
-        let alike = guests.values().filter(|(other, _)| *other == guest);
-        if guest == Guest::Client && alike.clone().count() >= CLIENTS {
+        let clients = guests.values().filter(|(other, _)| *other == Guest::Client);
+        if guest == Guest::Client && clients.count() >= CLIENTS {
             return false;
         }
-        for (_, former) in alike.filter(|_| guest != Guest::Client) {
+        for (_, former) in guests.values().filter(|(other, _)| guest.displaces(*other)) {
             let _ = former.shutdown(Shutdown::Both);
         }
         if let Some((known, _)) = guests.get_mut(&number) {
@@ -112,9 +120,9 @@ impl Door {
     }
 
     /// Ends the connections of members that others took the place of, or nobody.
-    pub(crate) fn keep(&self, members: Members) {
+    pub(crate) fn keep(&self, book: &Book) {
         for (guest, stream) in self.guests().iter().flat_map(|guests| guests.values()) {
-            if matches!(guest, Guest::Member(slot) if !members.contains(*slot)) {
+            if matches!(guest, Guest::Member(slot, life) if !book.counts(*slot, *life)) {
                 let _ = stream.shutdown(Shutdown::Both);
             }
         }
@@ -209,12 +217,18 @@ fn listen<S: Service>(
     let me = house.book.read().me().node;
     match hello {
         Hello::Member { from, since, address, to, incarnation } => {
-            let met = house.book.read().meet(from, since, (to, incarnation));
+            let met = {
+                // Who is let go meanwhile is among the guests by then, and is seen out.
+                let book = house.book.read();
+                let met = book.meet(from, since, (to, incarnation));
+                met.inspect(|slot| {
+                    house.door.introduce(number, Guest::Member(*slot, from));
+                })
+            };
             let slot = match met {
                 Ok(slot) => slot,
                 Err(why) => return welcome(stream, house.group, &why),
             };
-            house.door.introduce(number, Guest::Member(slot));
             welcome(stream, house.group, &Welcome::Here { node: me })?;
             stream.set_read_timeout(None)?;
             let introduced = driver::Event::Introduced(slot, from, address);
@@ -284,6 +298,8 @@ fn write_replies(mut stream: &TcpStream, replies: &Receiver<Vec<u8>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quorate::id::{Incarnation, Index, NodeId};
+    use quorate_host::book::{Entry, Page};
     use std::io::Read as _;
 
     /// A door, and both ends of a connection.
@@ -295,6 +311,11 @@ mod tests {
         (Door::new(address), Arc::new(listener.accept().unwrap().0), far)
     }
 
+    fn member(slot: u8, node: u64) -> Guest {
+        let (node, incarnation) = (NodeId::new(node), Incarnation::new(7));
+        Guest::Member(Slot::new(slot), Life { node, incarnation })
+    }
+
     #[test]
     fn clients_leave_room_for_members() {
         let (door, stream, _far) = door();
@@ -302,18 +323,41 @@ mod tests {
         let clients = all.filter(|&n| door.enter(n, &stream) && door.introduce(n, Guest::Client));
         assert_eq!(clients.count(), CLIENTS);
         door.leave(CONNECTIONS as u64 - 1);
-        let member = CONNECTIONS as u64;
-        assert!(door.enter(member, &stream));
-        assert!(door.introduce(member, Guest::Member(Slot::new(1))));
-        assert!(!door.enter(member + 1, &stream), "but not for more than there is room for");
+        let number = CONNECTIONS as u64;
+        assert!(door.enter(number, &stream));
+        assert!(door.introduce(number, member(1, 2)));
+        assert!(!door.enter(number + 1, &stream), "but not for more than there is room for");
     }
 
     #[test]
     fn a_member_that_comes_again_takes_the_place_of_its_former_connection() {
         let ((door, former, mut far), (_, stream, _)) = (door(), door());
-        let guest = Guest::Member(Slot::new(1));
+        let guest = member(1, 2);
         assert!(door.enter(1, &former) && door.introduce(1, guest));
         assert!(door.enter(2, &stream) && door.introduce(2, guest));
         assert_eq!(far.read(&mut [0]).unwrap(), 0, "the former one is closed");
+    }
+
+    // A node that is given the slot of one that has left may come while that one's word is still heard.
+    #[test]
+    fn whoever_has_left_is_seen_out_although_another_has_its_slot() {
+        let ((door, stream, mut far), (_, other, _)) = (door(), door());
+        let (here, there) = (member(1, 2), member(2, 3));
+        assert!(door.enter(1, &stream) && door.introduce(1, here));
+        assert!(door.enter(2, &other) && door.introduce(2, there));
+        let entry = |node| Entry {
+            node: NodeId::new(node),
+            incarnation: Some(Incarnation::new(7)),
+            since: Index::new(node),
+            address: String::new(),
+            leaves: false,
+        };
+        let me = Life { node: NodeId::new(1), incarnation: Incarnation::new(7) };
+        let members = [(Slot::new(1), entry(9)), (Slot::new(2), entry(3))].into();
+        let page = Page { members, ..Page::default() };
+        let book = Book::new((me, Slot::new(0), Index::ZERO), Default::default(), [].into(), page);
+        door.keep(&book);
+        assert_eq!(far.read(&mut [0]).unwrap(), 0, "node 2 is not listened to any more");
+        assert!(other.peek(&mut []).is_ok() && other.take_error().unwrap().is_none());
     }
 }

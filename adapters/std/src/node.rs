@@ -288,7 +288,7 @@ impl<S: Service> Io for Wires<S> {
     fn members(&mut self, book: &Book) {
         self.book.replace(book);
         self.links.follow(book);
-        self.door.keep(book.others().map(|(slot, _)| slot).collect());
+        self.door.keep(book);
     }
 }
 
