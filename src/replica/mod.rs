@@ -441,6 +441,21 @@ impl<S: StateMachine> Replica<S> {
         &self.roster
     }
 
+    /// The same as of the end of the log, committed or not. Like the configuration it counts, for who may
+    /// speak for a slot, from where it stands there.
+    #[must_use]
+    pub fn roster_of_log(&self) -> Roster {
+        let mut roster = self.roster.clone();
+        let mut index = self.applied.entry.index;
+        for entry in self.window.range(index.next(), self.window.last()) {
+            index = index.next();
+            if let Body::Roster(command) = &entry.body {
+                roster.apply(index, command);
+            }
+        }
+        roster
+    }
+
     /// What the group should look like.
     #[must_use]
     pub const fn roster_config(&self) -> &roster::Config {

@@ -24,5 +24,6 @@ mod replica;
 mod replica_snapshots;
 mod replica_weights;
 mod roster;
+mod roster_review;
 mod sum;
 mod witness;

@@ -1,6 +1,8 @@
 //! The address book: who the other members are, in which of their lives, and where.
 //!
-//! What it says comes from the roster, as far as this node has applied it; before that, from the
+//! What it says comes from the roster, as this node's log has it, committed or not: so does the
+//! configuration that says which slots vote, and the two must speak of the same members, or a slot that was
+//! given again would be heard in its former member's words. Before there is a roster, it comes from the
 //! configuration file of a founder, or from whoever let this node join. Addresses that the configuration
 //! file gives come before those of the roster: it may know a way that others do not have.
 //!
@@ -8,9 +10,11 @@
 //! and comes back under its old name is told so, and not listened to, for it has forgotten its promises.
 
 use crate::protocol::{Hello, Welcome};
+use quorate::StateMachine;
 use quorate::id::{Incarnation, Index, Members, NodeId, Slot};
 use quorate::membership::roster::{Life, Roster};
 use quorate::membership::{Address, roster};
+use quorate::replica::Replica;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -111,19 +115,30 @@ impl Book {
         }
     }
 
-    /// Takes over what a replica has applied. Tells whether anything is new.
-    pub fn update(&mut self, roster: &Roster, applied: Index, belong: Members) -> bool {
-        // After a restart the replica may not know yet what the book does.
-        if roster.is_empty() || applied < self.page.as_of {
+    /// Whether this life is who sits at a slot, and has not left.
+    pub fn counts(&self, slot: Slot, life: Life) -> bool {
+        let is_it = |entry: &Entry| {
+            entry.node == life.node && entry.incarnation.is_none_or(|it| it == life.incarnation)
+        };
+        self.others().any(|(other, entry)| other == slot && is_it(entry))
+    }
+
+    /// Takes over what a replica knows. Tells whether anything is new. If nothing was applied that concerns
+    /// members, it looks into the log only if that has changed in what concerns them.
+    pub fn follow<S: StateMachine>(&mut self, replica: &Replica<S>, log_has_changed: bool) -> bool {
+        let (applied, belong) = belonging(replica);
+        // Whoever has just joined may not have been sent yet what the book knows.
+        if replica.raft().log().last().index < self.page.as_of {
             return false;
         }
-        self.page.as_of = applied;
-        let seen = (roster.changed(), belong);
-        if self.seen == Some(seen) {
+        self.page.as_of = self.page.as_of.max(applied);
+        let seen = (replica.roster().changed(), belong);
+        if self.seen == Some(seen) && !log_has_changed {
             return false;
         }
         self.seen = Some(seen);
-        let mut page = self.page_for_others(roster, applied, belong);
+        let roster = replica.roster_of_log();
+        let mut page = self.page_for_others(&roster, self.page.as_of, belong);
         for entry in page.members.values_mut() {
             if let Some(given) = self.given.get(&entry.node) {
                 entry.address.clone_from(given);
@@ -180,8 +195,12 @@ impl Book {
             return Err(Welcome::NotThatNode { life: self.me });
         }
         let of_node = self.page.members.iter().filter(|(_, entry)| entry.node == from.node);
-        let latest = of_node.max_by_key(|(_, entry)| entry.incarnation);
-        match latest {
+        // An earlier life speaks for its slot as long as it belongs to the group: it may be needed.
+        let is_here = |slot: Slot, entry: &Entry| {
+            entry.incarnation == Some(from.incarnation) && !self.has_left(slot, entry)
+        };
+        let known = of_node.max_by_key(|(slot, entry)| (is_here(**slot, entry), entry.incarnation));
+        match known {
             Some((slot, entry)) if entry.incarnation == Some(from.incarnation) => {
                 if self.has_left(*slot, entry) { Err(Welcome::Departed) } else { Ok(*slot) }
             }
@@ -200,6 +219,15 @@ impl Book {
             None => Err(Welcome::NotAMember),
         }
     }
+}
+
+/// Up to where a replica has applied, and who belongs to the group there or in a later configuration of its
+/// log: whoever is not among them has left for certain.
+pub fn belonging<S: StateMachine>(replica: &Replica<S>) -> (Index, Members) {
+    let (applied, log) = (replica.applied().entry.index, replica.raft().log());
+    let later = log.configurations().filter(|it| it.at > applied);
+    let now = log.configuration_at(applied).members();
+    (applied, later.fold(now, |all, it| all.and(it.configuration.members())))
 }
 
 /// Where a socket is, as the roster says it.
@@ -298,6 +326,18 @@ mod tests {
         book.page.belong = Members::first(3);
         assert_eq!(met(&book, life(4, 50), 20), Err(Welcome::Departed));
         assert_eq!(book.others().map(|(slot, _)| slot.number()).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn a_life_that_is_being_replaced_is_heard_until_it_has_left() {
+        let mut book = book();
+        book.page.members.get_mut(&Slot::new(3)).into_iter().for_each(|old| old.leaves = true);
+        book.page.members.insert(Slot::new(4), entry(4, Some(60), 25));
+        assert_eq!(met(&book, life(4, 50), 20), Ok(Slot::new(3)), "its vote may be needed");
+        assert_eq!(met(&book, life(4, 60), 25), Ok(Slot::new(4)));
+        book.page.belong = Members::first(3).with(Slot::new(4));
+        let by = Incarnation::new(60);
+        assert_eq!(met(&book, life(4, 50), 20), Err(Welcome::Outlived { by }));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The open connections of a node: how many there may be, and how each of them ends.
 
-use quorate::id::{Members, Slot};
+use crate::book::Book;
+use quorate::id::Slot;
+use quorate::membership::roster::Life;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +19,15 @@ pub enum Guest {
     Stranger,
     /// A client.
     Client,
-    /// A member.
-    Member(Slot),
+    /// A member, in one of its lives.
+    Member(Slot, Life),
+}
+
+impl Guest {
+    /// Whether there is room for only one of the two.
+    fn displaces(self, other: Self) -> bool {
+        matches!((self, other), (Self::Member(slot, _), Self::Member(known, _)) if slot == known)
+    }
 }
 
 /// How a connection is ended.
@@ -78,11 +87,12 @@ impl Door {
     pub fn introduce(&self, number: u64, guest: Guest) -> bool {
         let mut guests = self.guests();
         let Some(guests) = guests.as_mut() else { return false };
-        let alike = guests.values().filter(|(other, _)| *other == guest);
-        if guest != Guest::Client {
-            alike.for_each(|(_, end)| end(Ending::AtOnce));
-        } else if alike.count() >= CLIENTS {
+        let clients = guests.values().filter(|(other, _)| *other == Guest::Client);
+        if guest == Guest::Client && clients.count() >= CLIENTS {
             return false;
+        }
+        for (_, end) in guests.values().filter(|(other, _)| guest.displaces(*other)) {
+            end(Ending::AtOnce);
         }
         if let Some((known, _)) = guests.get_mut(&number) {
             *known = guest;
@@ -90,10 +100,10 @@ impl Door {
         true
     }
 
-    /// Ends the connections of all members but these.
-    pub fn keep(&self, members: Members) {
+    /// Ends the connections of members that others took the place of, or nobody.
+    pub fn keep(&self, book: &Book) {
         for (guest, end) in self.guests().iter().flat_map(BTreeMap::values) {
-            if matches!(guest, Guest::Member(slot) if !members.contains(*slot)) {
+            if matches!(guest, Guest::Member(slot, life) if !book.counts(*slot, *life)) {
                 end(Ending::AtOnce);
             }
         }
@@ -137,6 +147,35 @@ impl Drop for Visit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::book::{Entry, Page};
+    use quorate::id::{Incarnation, Index, NodeId};
+
+    fn member(slot: u8, node: u64) -> Guest {
+        let (node, incarnation) = (NodeId::new(node), Incarnation::new(7));
+        Guest::Member(Slot::new(slot), Life { node, incarnation })
+    }
+
+    // A node that is given the slot of one that has left may come while that one's word is still heard.
+    #[test]
+    fn whoever_has_left_is_seen_out_although_another_has_its_slot() {
+        let (door, ended) = (Door::default(), Ended::default());
+        for (number, guest) in [(1, member(1, 2)), (2, member(2, 3))] {
+            assert!(door.enter(number, ended.of(number)) && door.introduce(number, guest));
+        }
+        let entry = |node| Entry {
+            node: NodeId::new(node),
+            incarnation: Some(Incarnation::new(7)),
+            since: Index::new(node),
+            address: String::new(),
+            leaves: false,
+        };
+        let me = Life { node: NodeId::new(1), incarnation: Incarnation::new(7) };
+        let members = [(Slot::new(1), entry(9)), (Slot::new(2), entry(3))].into();
+        let page = Page { members, ..Page::default() };
+        let book = Book::new((me, Slot::new(0), Index::ZERO), Default::default(), [].into(), page);
+        door.keep(&book);
+        assert_eq!(ended.all(), [(1, Ending::AtOnce)], "node 2 is not listened to any more");
+    }
 
     /// Notes how connections end, by number.
     #[derive(Clone, Default)]
@@ -163,7 +202,7 @@ mod tests {
         door.leave(CONNECTIONS as u64 - 1);
         let member = CONNECTIONS as u64;
         assert!(door.enter(member, ended.of(member)));
-        assert!(door.introduce(member, Guest::Member(Slot::new(1))));
+        assert!(door.introduce(member, member(1, 2)));
         let more = member + 1;
         assert!(!door.enter(more, || unreachable!()), "but not for more than there is room for");
         assert_eq!(ended.all(), []);
@@ -174,7 +213,7 @@ mod tests {
         let (door, ended) = (Door::default(), Ended::default());
         for number in [1, 2] {
             assert!(door.enter(number, ended.of(number)));
-            assert!(door.introduce(number, Guest::Member(Slot::new(1))));
+            assert!(door.introduce(number, member(1, 2)));
         }
         assert_eq!(ended.all(), [(1, Ending::AtOnce)]);
     }
@@ -182,7 +221,7 @@ mod tests {
     #[test]
     fn a_door_that_closes_lets_clients_have_their_replies_and_nobody_in() {
         let (door, ended) = (Door::default(), Ended::default());
-        for (number, guest) in [(1, Guest::Client), (2, Guest::Member(Slot::new(1)))] {
+        for (number, guest) in [(1, Guest::Client), (2, member(1, 2))] {
             assert!(door.enter(number, ended.of(number)) && door.introduce(number, guest));
         }
         door.close();

@@ -15,7 +15,7 @@ use quorate::id::{ClientId, GroupId, Incarnation, Index, Members, NodeId, Slot};
 use quorate::membership::Address;
 use quorate::membership::roster::Life;
 use quorate::raft::{Read, Write};
-use quorate::replica::{self, Entry, Input, Outcome, Output, Replica};
+use quorate::replica::{self, Body, Entry, Input, Outcome, Output, Replica};
 use quorate::time::{Instant, Now};
 use quorate::{Machine, Refused};
 use std::collections::{BTreeMap, VecDeque};
@@ -85,6 +85,8 @@ pub struct Driver<S: Service> {
     introduced: BTreeMap<Slot, (Life, Address)>,
     /// Where the last of these stands in the log.
     introducing: Index,
+    /// The last entry that was handed to the disk.
+    written: Index,
     outbox: Vec<Output>,
     /// Requests that wait to be submitted together.
     batch: Vec<replica::Request<S::Command>>,
@@ -104,10 +106,11 @@ impl<S: Service> Driver<S> {
     pub fn new(config: &Config, replica: Replica<S>, book: Book) -> Self {
         let introduced = [(book.slot(), (book.me(), book.address()))];
         Self {
-            replica,
             group: GroupId::new(config.group.id),
             introduced: introduced.into(),
             introducing: Index::ZERO,
+            written: replica.raft().log().last().index,
+            replica,
             book,
             outbox: Vec::new(),
             batch: Vec::new(),
@@ -352,6 +355,9 @@ impl<S: Service> Driver<S> {
             match output {
                 Output::Persist { receipt, write } => {
                     let rebase = matches!(write, Write::Rebase { .. });
+                    if self.concerns_members(&write) {
+                        self.look_at_roster(true, io);
+                    }
                     io.disk(Task::Write { receipt, record: self.record_of(write), rebase });
                 }
                 Output::Send { to, header } => {
@@ -371,7 +377,7 @@ impl<S: Service> Driver<S> {
                 Output::Submitted { first, .. } => self.wait_from(first.index),
                 Output::Applied { index } => {
                     self.reply_up_to(index, io);
-                    self.look_at_roster(index, io);
+                    self.look_at_roster(false, io);
                 }
                 Output::Leading => io.leader(self.node(self.replica.raft().config().me)),
                 Output::Following { leader } => self.follow(leader, io),
@@ -440,7 +446,7 @@ impl<S: Service> Driver<S> {
         let Some((slot, seat)) = self.replica.roster().seat_of(life) else {
             return ReplyBody::Busy("another took the seat; ask again".to_owned());
         };
-        let (applied, belong) = self.belong();
+        let (applied, belong) = book::belonging(&self.replica);
         let wanted = self.replica.roster_config().replication_factor;
         let timeout = self.replica.raft().config().election_timeout;
         ReplyBody::Seated {
@@ -456,21 +462,26 @@ impl<S: Service> Driver<S> {
     /// How far a life has left, if it was told to and has a seat.
     fn departure(&self, life: Life) -> Option<ReplyBody<S::Response, S::Answer>> {
         let (slot, seat) = self.replica.roster().seat_of(life)?;
-        let (_, belong) = self.belong();
+        let (_, belong) = book::belonging(&self.replica);
         let body = if belong.contains(slot) { ReplyBody::Leaving } else { ReplyBody::Left };
         seat.leaves.then_some(body)
     }
 
-    /// Who belongs to the group, for certain, as of what is applied.
-    fn belong(&self) -> (Index, quorate::id::Members) {
-        let applied = self.replica.applied().entry.index;
-        (applied, self.replica.raft().log().configuration_at(applied).members())
+    /// Whether a write changes who sits where, or may take such a change back.
+    fn concerns_members(&mut self, write: &Write) -> bool {
+        let Some((first, last)) = write.entries() else {
+            return matches!(write, Write::Rebase { .. });
+        };
+        let takes_back = first <= self.written;
+        self.written = last;
+        let is_change =
+            |entry: &Entry<S::Command>| matches!(entry.body, Body::Roster(_) | Body::Change);
+        takes_back || self.replica.entries(first, last).any(is_change)
     }
 
     /// Keeps the address book as the roster is.
-    fn look_at_roster(&mut self, applied: Index, io: &mut impl Io) {
-        let (_, belong) = self.belong();
-        if self.book.update(self.replica.roster(), applied, belong) {
+    fn look_at_roster(&mut self, log_has_changed: bool, io: &mut impl Io) {
+        if self.book.follow(&self.replica, log_has_changed) {
             io.disk(Task::Members(store::bytes_of_page(self.book.page())));
             io.members(&self.book);
         }

@@ -67,11 +67,13 @@ impl House {
         number: u64,
         hello: &Hello,
     ) -> Result<(Guest, Option<(Life, Address)>), Welcome> {
+        // Whoever is let go meanwhile is among the guests by then, and is seen out.
+        let book = self.book.read();
         let (guest, said) = match *hello {
             Hello::Client => (Guest::Client, None),
             Hello::Member { from, since, address, to, incarnation } => {
-                let slot = self.book.read().meet(from, since, (to, incarnation))?;
-                (Guest::Member(slot), Some((from, address)))
+                let slot = book.meet(from, since, (to, incarnation))?;
+                (Guest::Member(slot, from), Some((from, address)))
             }
         };
         if self.door.introduce(number, guest) { Ok((guest, said)) } else { Err(Welcome::Full) }

@@ -170,7 +170,7 @@ pub fn open_recorded<S: Service>(
 ) -> Result<(Replica<S>, Store), OpenError> {
     let folder = open_folder(config)?;
     let seat = folder.seat().ok_or(OpenError::NotJoined)?;
-    let book = book_of(config, &folder, seat, address_of(&config.node)?);
+    let mut book = book_of(config, &folder, seat, address_of(&config.node)?);
     let disk = |name| folder.disk(name).map_err(|error| OpenError::Folder(error.into()));
     let snapshots = Snapshots::open(disk("snapshots")?).map_err(OpenError::Snapshot)?;
     let options = Options { salt: chance(), ..Options::default() };
@@ -202,6 +202,7 @@ pub fn open_recorded<S: Service>(
     if let Some(behind) = replica.clock().ahead_by(now).filter(|ahead| *ahead > max_offset) {
         return Err(OpenError::Clock { behind });
     }
+    book.follow(&replica, true);
     if let Some(recorder) = recorder {
         recorder.begin(&replica);
     }

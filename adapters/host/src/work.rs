@@ -128,7 +128,7 @@ impl Io for Out {
                 self.links.insert(slot, (entry.clone(), link));
             }
         }
-        self.wires.house.door.keep(book.others().map(|(slot, _)| slot).collect());
+        self.wires.house.door.keep(book);
     }
 }
 

@@ -104,7 +104,7 @@ fn listen<S: Service>(
     welcome(stream, house.group, &house.here())?;
     match guest {
         Guest::Stranger => Ok(()),
-        Guest::Member(slot) => {
+        Guest::Member(slot, _) => {
             stream.set_read_timeout(None)?;
             let said = said.map(|(life, address)| driver::Event::Introduced(slot, life, address));
             if said.is_some_and(|said| front.events.send(Event::Driver(said)).is_err()) {

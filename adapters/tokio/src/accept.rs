@@ -115,7 +115,7 @@ async fn listen<S: Service>(
     within(HANDSHAKE, say(&mut to, house.group, &welcome)).await?;
     match guest {
         Guest::Stranger => Ok(()),
-        Guest::Member(slot) => {
+        Guest::Member(slot, _) => {
             if let Some((life, address)) = said {
                 let said = driver::Event::Introduced(slot, life, address);
                 let _ = front.events.send(Event::Driver(said)).await;

@@ -84,12 +84,14 @@ impl Roster {
     /// Brings voters in and lets voters go. Voters without a seat are as good as any: they have not been
     /// introduced yet.
     fn fill(&self, config: &Config, leaving: Members, sight: &Sight) -> Option<Step> {
-        let Sight { me, configuration, fit, alive, .. } = *sight;
+        let Sight { me, configuration, fit, alive, informed, .. } = *sight;
         let voters = configuration.voters();
         let (stay, go) = (voters.minus(leaving), voters.shared(leaving));
         let is_wanted = stay.len() < config.replication_factor;
         let spares = configuration.learners().minus(leaving).shared(self.slots(|_| true));
-        let spare = spares.shared(fit).iter().next().filter(|_| is_wanted);
+        // Who was never heard is taken for alive at first, and a short log takes everyone for fit.
+        let ready = spares.shared(fit).shared(alive).shared(informed);
+        let spare = ready.iter().next().filter(|_| is_wanted);
         let goes = go.without(me).iter().next();
         match (goes, spare) {
             (Some(goes), Some(spare)) => {
@@ -101,10 +103,14 @@ impl Roster {
             (_, None) if !go.is_empty() && is_wanted && !spares.shared(alive).is_empty() => {
                 Some(Step::Wait)
             }
-            (Some(goes), None) => {
-                let after = configuration.simple(&[Change::Remove(goes)]).ok()?;
-                let has_quorum = after.vote(|slot| Some(alive.contains(slot))) == Vote::Won;
-                Some(if has_quorum { Step::Change(after) } else { Step::Wait })
+            // Whoever can be spared, for that may be another than the first.
+            (Some(_), None) => {
+                let without = |slot| configuration.simple(&[Change::Remove(slot)]).ok();
+                let has_quorum = |after: &Configuration| {
+                    after.vote(|slot| Some(alive.contains(slot))) == Vote::Won
+                };
+                let after = go.without(me).iter().filter_map(without).find(has_quorum);
+                Some(after.map_or(Step::Wait, Step::Change))
             }
             (None, None) if go.contains(me) => {
                 let heirs = stay.minus(configuration.witnesses()).shared(alive);
