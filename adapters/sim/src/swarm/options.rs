@@ -5,6 +5,7 @@
 use super::hash::fold;
 use super::hosted::Setup;
 use quorate::limits::{BOARD, Limits};
+use quorate::membership::roster;
 use quorate::rng::Rng;
 use quorate::time::Span;
 use std::fmt;
@@ -93,6 +94,11 @@ options! {
     wild, clockless,
     /// More than a minority may be destroyed.
     doom,
+    /// The group keeps a roster: the rate of what becomes of it, how many should vote, after how long
+    /// a silence a voter is evicted, and how few voters that may leave.
+    roster, wanted, evict, least_voters,
+    /// The least time that a message takes, and how much longer it may be, where that is not drawn.
+    least, jitter,
     /// While the others settle, one member stays half connected; one comes back far behind; and a
     /// leader dies in the midst of a change.
     outsider, lag, interrupt,
@@ -187,13 +193,42 @@ impl Options {
             options.members += options.spare;
             options.informed = one_of(&[0, 1]);
         }
+        options.draw_roster(seed);
         options
+    }
+
+    /// What a seed draws for groups that keep a roster, which one in three does. By chance of its own: a
+    /// machine without a roster goes through what it would without.
+    fn draw_roster(&mut self, seed: u64) {
+        let mut rng = Rng::new(fold(seed, &"roster"));
+        let mut one_of = |choices: &[u64]| choices[rng.below(choices.len() as u64) as usize];
+        let timeout = self.timeout;
+        self.roster = one_of(&[0, 0, 1]) * timeout * one_of(&[2, 5, 10, 30]);
+        if self.roster > 0 {
+            self.wanted = one_of(&[7, 7, 5, 3, 3, 2]);
+            self.evict = one_of(&[0, 0, 1]) * timeout * one_of(&[30, 60, 120]);
+            self.least_voters = one_of(&[1, 2, 3, 3]);
+        }
+    }
+
+    /// These for a machine that can keep a roster or cannot. With one, whoever has no seat holds nothing,
+    /// and nobody changes the configuration by hand. Whose clock is wrong must stay a minority of those
+    /// who vote, whoever comes and goes: so nobody's is.
+    pub(super) fn with_roster(self, can: bool) -> Self {
+        if self.roster == 0 || !can {
+            return Self { roster: 0, wanted: 0, evict: 0, least_voters: 0, ..self };
+        }
+        let founders = (self.members - self.spare).min(5);
+        let (spare, informed) = (7 - founders, 1);
+        let (churn, interrupt, outsider, wild, clockless) = (0, 0, 0, 0, 0);
+        let members = founders + spare;
+        Self { members, spare, informed, churn, interrupt, outsider, wild, clockless, ..self }
     }
 
     /// How the members are set up.
     pub fn setup(&self, seed: u64) -> Setup {
         let limits = Limits {
-            members: 7,
+            members: if self.roster > 0 { self.members as usize } else { 7 },
             runs: self.runs as usize,
             entries: self.entries as usize,
             batch: self.batch as usize,
@@ -215,6 +250,11 @@ impl Options {
             promotion_lag: self.gate.checked_sub(1).map(|lag| lag as u32),
             rests: self.rests > 0,
             informed: self.informed > 0,
+            roster: (self.roster > 0).then_some(roster::Config {
+                replication_factor: self.wanted as usize,
+                evict_after: (self.evict > 0).then_some(Span::micros(self.evict)),
+                min_voters: self.least_voters as usize,
+            }),
             seed: fold(seed, &"setup"),
         }
     }
@@ -234,7 +274,7 @@ mod tests {
     #[test]
     fn each_fault_is_in_some_runs_and_not_in_others() {
         let options: Vec<_> = (0..400).map(Options::of).collect();
-        let faults: [fn(&Options) -> u64; 16] = [
+        let faults: [fn(&Options) -> u64; 18] = [
             |o| o.lost,
             |o| o.cut,
             |o| o.crash,
@@ -251,6 +291,8 @@ mod tests {
             |o| o.spare,
             |o| o.transfer,
             |o| o.interrupt,
+            |o| o.roster,
+            |o| o.evict,
         ];
         for (place, fault) in faults.iter().enumerate() {
             assert!(options.iter().any(|o| fault(o) > 0), "fault {place} never is");

@@ -61,7 +61,18 @@ impl<H: Hosted> World<H> {
     pub(super) fn can_spare(&self, slot: u8) -> bool {
         let left = self.alive().without(Slot::new(slot));
         let mut in_force = left.iter().map(|slot| self.books.in_force(slot.position()));
-        !left.is_empty() && in_force.all(|it| it.voters().is_empty() || is_held_by(&it, left))
+        let stays = self.setup.roster.is_none()
+            || !self.staying().minus(Members::only(Slot::new(slot))).is_empty();
+        !left.is_empty()
+            && stays
+            && in_force.all(|it| it.voters().is_empty() || is_held_by(&it, left))
+    }
+
+    /// Whoever has a disk and is not told to leave, as far as anybody has applied; and founders that
+    /// were not introduced.
+    pub(super) fn staying(&self) -> Members {
+        let register = &self.seats.register;
+        register.staying().and(register.strangers(u64::MAX)).shared(self.alive())
     }
 
     /// The machines of those of these that are up.

@@ -40,7 +40,7 @@ pub struct Plan {
 impl Plan {
     /// What is drawn from a seed, and what the plan adds.
     fn options(&self, seed: u64) -> Options {
-        let options = Options::of(seed);
+        let options = Options::of(seed).with_roster(self.machine == Machine::Replica);
         if !self.amnesia {
             return options;
         }

@@ -34,7 +34,7 @@ impl<H: Hosted> Schedule<H> {
     /// Ends the faults and sees the group settle.
     ///
     /// # Errors
-    /// V1 to V8, or any other promise.
+    /// V1 to V9, or any other promise.
     pub fn settle(&mut self) -> Verdict {
         // Drawn anew, so that a run that was made short settles as the long one did.
         self.rng = Rng::new(fold(self.seed, &"settle"));
@@ -62,6 +62,12 @@ impl<H: Hosted> Schedule<H> {
             return Ok(());
         }
         self.leave_joint(rest)?;
+        let rest = if self.options.roster > 0 {
+            self.come_and_go()?;
+            self.world.alive()
+        } else {
+            rest
+        };
         if self.options.interrupt > 0 && !self.interrupt(rest)? {
             return Ok(());
         }
@@ -131,7 +137,7 @@ impl<H: Hosted> Schedule<H> {
     }
 
     /// Goes on until it is so, at the latest until some timeouts have passed.
-    fn until(
+    pub(super) fn until(
         &mut self,
         timeouts: u64,
         is_so: impl Fn(&World<H>) -> bool,
@@ -326,7 +332,7 @@ impl<H: Hosted> Schedule<H> {
 }
 
 /// The member that leads and that its whole core follows, once its own entry is committed.
-fn led_by<H: Hosted>(world: &World<H>, rest: Members) -> Option<usize> {
+pub(super) fn led_by<H: Hosted>(world: &World<H>, rest: Members) -> Option<usize> {
     let leader = world.leader().filter(|leader| rest.contains(Slot::new(*leader as u8)))?;
     let raft = |slot: usize| world.members[slot].machine.as_ref().map(Hosted::raft);
     let term = raft(leader)?.term();
@@ -364,7 +370,7 @@ fn applied<H: Hosted>(world: &World<H>, slot: usize) -> u64 {
     world.members[slot].machine.as_ref().map_or(0, |machine| machine.applied().index.number())
 }
 
-fn roles<H: Hosted>(world: &World<H>, rest: Members) -> Vec<String> {
+pub(super) fn roles<H: Hosted>(world: &World<H>, rest: Members) -> Vec<String> {
     rest.iter().map(|slot| role(world, slot.position())).collect()
 }
 
