@@ -40,7 +40,11 @@ impl<H: Hosted> Schedule<H> {
                 let leader = roster.seat(Slot::new(asked as u8)).map_or(seat.life, |it| it.life);
                 self.let_leave(asked, leader)
             }
-            5 | 6 => self.lose_and_replace(asked, slot, &seat),
+            5 => self.lose(slot, &seat),
+            6 => {
+                self.lose(slot, &seat)?;
+                self.replace(asked, &seat)
+            }
             _ => {
                 // Whoever asks again, or is out of date.
                 let incarnation = seat.life.incarnation.number().saturating_sub(self.rng.below(2));
@@ -82,17 +86,23 @@ impl<H: Hosted> Schedule<H> {
         self.ask_for_seat(asked, next_of(life), None)
     }
 
-    /// A node loses its disk, if it has not yet, and comes back in another life, most often saying which.
-    fn lose_and_replace(&mut self, asked: usize, slot: Slot, seat: &Seat) -> Verdict {
-        let lane = slot.number();
-        let is_lost = self.world.members[slot.position()].is_lost;
-        if !is_lost && self.world.sits(slot.position()) == Some(seat.life) {
-            if !self.world.can_spare(lane) {
-                return Ok(());
-            }
+    /// A node loses its disk, if it has one and the group can do without.
+    fn lose(&mut self, slot: Slot, seat: &Seat) -> Verdict {
+        let (lane, place) = (slot.number(), slot.position());
+        let has_disk = !self.world.members[place].is_lost;
+        if has_disk && self.world.sits(place) == Some(seat.life) && self.world.can_spare(lane) {
             self.act(Act::Lose(lane), None, lane)?;
         }
-        if self.asleep[asked] > self.now {
+        Ok(())
+    }
+
+    /// A node whose disk is lost comes back in another life, which most often says whose place it takes.
+    fn replace(&mut self, asked: usize, seat: &Seat) -> Verdict {
+        let place = self.world.members.iter().enumerate();
+        let mut lost = place.filter(|(_, member)| member.is_lost).map(|(slot, _)| slot);
+        if self.asleep[asked] > self.now
+            || !lost.any(|slot| self.world.sits(slot) == Some(seat.life))
+        {
             return Ok(());
         }
         let replaces = (self.rng.below(4) > 0).then_some(seat.life.incarnation);

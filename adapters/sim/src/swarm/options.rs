@@ -104,12 +104,47 @@ options! {
     outsider, lag, interrupt,
 }
 
+/// What lies between members.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Network {
+    /// One building: half a millisecond, give or take, and timeouts of 150.
+    Lan,
+    /// The world: 40 to 250 milliseconds one way, one message in a hundred lost, timeouts of a second.
+    Wan,
+}
+
+impl Network {
+    const fn timeout(self) -> u64 {
+        match self {
+            Self::Lan => 150_000,
+            Self::Wan => 1_000_000,
+        }
+    }
+
+    /// These options on such a network.
+    pub(super) fn under(self, options: Options) -> Options {
+        let (least, jitter, lost) = match self {
+            Self::Lan => (100, 900, 0),
+            Self::Wan => (40_000, 210_000, 10),
+        };
+        let (timeout, latency) = (self.timeout(), least + jitter / 2);
+        let (lost, heartbeat) = (options.lost.max(lost), timeout / 5);
+        Options { timeout, heartbeat, latency, least, jitter, lost, ..options }
+    }
+}
+
 impl Options {
     /// The options of a seed.
     pub fn of(seed: u64) -> Self {
+        Self::on(seed, None)
+    }
+
+    /// The options of a seed on a network, if that is not drawn too.
+    pub fn on(seed: u64, network: Option<Network>) -> Self {
         let mut rng = Rng::new(fold(seed, &"options"));
         let mut one_of = |choices: &[u64]| choices[rng.below(choices.len() as u64) as usize];
         let timeout = one_of(&[20_000, 50_000, 150_000, 150_000, 300_000, 1_000_000]);
+        let timeout = network.map_or(timeout, Network::timeout);
         let entries = one_of(&[16, 24, 32, 64, 64, 200]);
         let max_offset = one_of(&[20_000, 50_000, 250_000, 250_000, 500_000]);
         let members = one_of(&[1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 7]);
@@ -137,6 +172,9 @@ impl Options {
             leasing: one_of(&[0, 20, 50, 80]),
             ..Self::default()
         };
+        if let Some(network) = network {
+            options = network.under(options);
+        }
         // Half of all faults are left out of any one run, and one run in sixteen has none at all.
         let quiet = one_of(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]) == 1;
         let mut rate = |choices: &[u64]| {
@@ -144,7 +182,7 @@ impl Options {
             if quiet || one_of(&[0, 1]) == 0 { 0 } else { rate }
         };
         let every = [8 * timeout, 20 * timeout, 60 * timeout, 150 * timeout];
-        options.lost = rate(&[2, 10, 50, 150]);
+        options.lost = rate(&[2, 10, 50, 150]).max(options.lost);
         options.twice = rate(&[5, 30, 150]);
         options.replayed = rate(&[5, 20, 60]);
         options.corrupted = rate(&[1, 3]);
@@ -206,8 +244,8 @@ impl Options {
         self.roster = one_of(&[0, 0, 1]) * timeout * one_of(&[2, 5, 10, 30]);
         if self.roster > 0 {
             self.wanted = one_of(&[7, 7, 5, 3, 3, 2]);
-            self.evict = one_of(&[0, 0, 1]) * timeout * one_of(&[30, 60, 120]);
-            self.least_voters = one_of(&[1, 2, 3, 3]);
+            self.evict = one_of(&[0, 1]) * timeout * one_of(&[25, 40, 80]);
+            self.least_voters = one_of(&[1, 2, 2, 3]);
         }
     }
 

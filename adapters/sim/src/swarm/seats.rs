@@ -52,6 +52,11 @@ impl Seats {
         (self.sittings.get(from).copied().unwrap_or(0), known.copied().unwrap_or(0))
     }
 
+    /// Whether a member knows who has a slot now.
+    pub(super) fn reaches(&self, from: u8, to: u8) -> bool {
+        self.ends(from, to).1 == self.sittings[usize::from(to)]
+    }
+
     /// Whether a member's host takes a packet; if so it knows whose it is.
     pub(super) fn takes<E>(&mut self, packet: &Packet<E>) -> bool {
         let (from, to) = (usize::from(packet.from), usize::from(packet.id.to));
@@ -110,7 +115,11 @@ impl<H: Hosted> World<H> {
         };
         let applied = machine.applied().index.number();
         let roster = roster.clone();
+        let sat = self.seats.register.seated().len();
         let new = self.seats.register.seen(me, applied, &roster)?;
+        if self.seats.register.seated().len() < sat {
+            self.marks.hit(Mark::Vacated);
+        }
         for at in new.iter() {
             self.settle_in(at, me)?;
         }

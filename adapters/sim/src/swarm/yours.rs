@@ -74,8 +74,7 @@ pub trait Workload:
 /// Runs a seed, with faults until so many events have happened.
 #[must_use]
 pub fn run<S: Workload>(seed: u64, events: u64) -> Report {
-    let plan =
-        Plan { machine: super::run::Machine::Replica, events, amnesia: false, is_told: false };
+    let plan = Plan { machine: super::run::Machine::Replica, events, ..Plan::default() };
     run_hosted::<Yours<S>>(seed, &plan)
 }
 

@@ -41,10 +41,18 @@ impl Register {
         self.founders.iter().filter(|slot| !has_sat(slot)).collect()
     }
 
+    /// The slots at which somebody sits, by the newest roster.
+    pub fn seated(&self) -> Members {
+        self.newest().map(|(slot, _)| *slot).collect()
+    }
+
     /// Whoever has a seat and is not to leave, by the newest roster.
     pub fn staying(&self) -> Members {
-        let newest = self.rosters.values().next_back().into_iter().flatten();
-        newest.filter(|(_, seat)| !seat.leaves).map(|(slot, _)| *slot).collect()
+        self.newest().filter(|(_, seat)| !seat.leaves).map(|(slot, _)| *slot).collect()
+    }
+
+    fn newest(&self) -> impl Iterator<Item = (&Slot, &Seat)> {
+        self.rosters.values().next_back().into_iter().flatten()
     }
 
     /// Whoever had a slot, and since when, in order.
