@@ -506,3 +506,16 @@ fn a_leader_that_waits_for_an_heir_lets_others_go_meanwhile() {
     assert_eq!((leader(&c), voters(&c)), (1, members(&[1])));
     assert_eq!(c.machine(1).roster().seats().count(), 1, "{}", c.story());
 }
+
+// Who lacks little may be gone all the same, and with its vote the group would wait for it.
+#[test]
+fn a_learner_that_is_silent_does_not_come_to_vote() {
+    let (mut c, leads) = group(1, 2);
+    c.crash(Slot::new(1), 0);
+    c.ask(leads, admit(first(2))).unwrap();
+    c.pass(Span::secs(2));
+    assert_eq!((leader(&c), voters(&c), learners(&c)), (leads, members(&[0]), members(&[1])));
+    c.start(Slot::new(1));
+    c.pass(Span::secs(1));
+    assert_eq!(voters(&c), Members::first(2));
+}

@@ -91,12 +91,14 @@ impl Roster {
     /// Brings voters in and lets voters go. Voters without a seat are as good as any: they have not been
     /// introduced yet.
     fn fill(&self, config: &Config, leaving: Members, sight: &Sight) -> Option<Step> {
-        let Sight { me, configuration, fit, alive, .. } = *sight;
+        let Sight { me, configuration, fit, alive, informed, .. } = *sight;
         let voters = configuration.voters();
         let (stay, go) = (voters.minus(leaving), voters.shared(leaving));
         let is_wanted = stay.len() < config.replication_factor;
         let spares = configuration.learners().minus(leaving).shared(self.slots(|_| true));
-        let spare = spares.shared(fit).iter().next().filter(|_| is_wanted);
+        // One that never answered may not be there, whatever it lacks.
+        let answering = alive.shared(informed);
+        let spare = spares.shared(fit).shared(answering).iter().next().filter(|_| is_wanted);
         // Whoever is silent goes first: without it those who stay are a quorum sooner.
         let others = go.without(me);
         let goes = others.minus(alive).iter().chain(others.iter()).next();

@@ -238,14 +238,14 @@ impl Options {
     /// What a seed draws for groups that keep a roster, which one in three does. By chance of its own: a
     /// machine without a roster goes through what it would without.
     fn draw_roster(&mut self, seed: u64) {
-        let mut rng = Rng::new(fold(seed, &"roster"));
+        let mut rng = Rng::new(fold(seed, &"seats"));
         let mut one_of = |choices: &[u64]| choices[rng.below(choices.len() as u64) as usize];
         let timeout = self.timeout;
         self.roster = one_of(&[0, 0, 1]) * timeout * one_of(&[2, 5, 10, 30]);
         if self.roster > 0 {
             self.wanted = one_of(&[7, 7, 5, 3, 3, 2]);
-            self.evict = one_of(&[0, 1]) * timeout * one_of(&[25, 40, 80]);
-            self.least_voters = one_of(&[1, 2, 2, 3]);
+            self.evict = one_of(&[0, 1, 1]) * timeout * one_of(&[25, 40, 80]);
+            self.least_voters = one_of(&[1, 1, 2, 3]);
         }
     }
 
