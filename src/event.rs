@@ -3,7 +3,7 @@
 //! One stream of small values with stable codes feeds logs, metrics, pictures and tests. Nothing
 //! in a protocol depends on whether anyone listens.
 
-use crate::id::{EntryId, Index, NodeId, Slot, Term};
+use crate::id::{EntryId, GroupId, Index, NodeId, Slot, Term};
 use crate::time::Span;
 
 /// Something that happened in a step.
@@ -100,6 +100,15 @@ pub enum Event {
         /// What was wrong with it.
         why: Ignored,
     },
+    /// A message for a group of this node was ignored: it could not be brought to a replica.
+    Misrouted {
+        /// Who sent it.
+        from: NodeId,
+        /// The group that it names.
+        group: GroupId,
+        /// What was wrong with it.
+        why: Ignored,
+    },
 }
 
 impl Event {
@@ -123,6 +132,7 @@ impl Event {
             Self::SessionEvicted { .. } => 14,
             Self::Unheeded { .. } => 15,
             Self::RosterChanged { .. } => 16,
+            Self::Misrouted { .. } => 17,
         }
     }
 }
@@ -149,6 +159,8 @@ pub enum Ignored {
     Stopped,
     /// An incarnation lies further ahead of the last one known than any that could follow it.
     Implausible,
+    /// The group that it names is not on this node.
+    NoGroup,
 }
 
 /// Why a leader stopped leading.
@@ -204,7 +216,12 @@ mod tests {
             Event::SessionEvicted { client: crate::id::ClientId::new(1) },
             Event::Unheeded { from: NodeId::new(1), why: Ignored::Stale },
             Event::RosterChanged { at: from },
+            Event::Misrouted {
+                from: NodeId::new(1),
+                group: GroupId::new(1),
+                why: Ignored::NoGroup,
+            },
         ];
-        assert!(events.iter().map(|event| event.code()).eq(1..=16));
+        assert!(events.iter().map(|event| event.code()).eq(1..=17));
     }
 }

@@ -38,6 +38,7 @@ pub mod lease;
 pub mod limits;
 pub mod machine;
 pub mod membership;
+pub mod node;
 pub mod quorum;
 pub mod raft;
 pub mod replica;

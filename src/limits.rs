@@ -86,6 +86,13 @@ pub const MOST: Limits = SERVER;
 #[cfg(not(feature = "alloc"))]
 pub const MOST: Limits = BOARD;
 
+/// How many groups a node has at most.
+#[cfg(feature = "alloc")]
+pub const GROUPS: usize = 16_384;
+/// How many groups a node has at most.
+#[cfg(not(feature = "alloc"))]
+pub const GROUPS: usize = 4;
+
 /// How many other nodes a node's failure detector watches at most, for all of its groups.
 #[cfg(feature = "alloc")]
 pub const PEERS: usize = 32;
@@ -169,6 +176,8 @@ pub enum Limit {
     Requests,
     /// [`PEERS`]: more nodes than a failure detector watches.
     Peers,
+    /// [`GROUPS`]: close one first.
+    Groups,
     /// [`SEEDS`]: name fewer addresses.
     Seeds,
 }

@@ -2,7 +2,7 @@
 //! the README shows.
 
 use quorate::membership::{self, gossip};
-use quorate::{bounded, client, hlc, lease, raft, replica};
+use quorate::{bounded, client, hlc, lease, node, raft, replica};
 
 /// Prints a row and checks the bound.
 fn row(name: &str, size: usize, most_alloc: usize, most_heapless: usize) {
@@ -29,5 +29,7 @@ fn machines_stay_as_small_as_we_say() {
     row("membership::Detector", size_of::<membership::Detector>(), 288, 1_280);
     row("gossip::Message", size_of::<gossip::Message>(), 32, 32);
     row("gossip::Gossip", size_of::<gossip::Gossip>(), 512, 3_072);
+    row("node::Node<lease::Table>", size_of::<node::Node<lease::Table>>(), 512, 163_840);
+    row("node::Turns", size_of::<node::Turns>(), 64, 128);
     row("hlc::Clock", size_of::<hlc::Clock>(), 64, 64);
 }

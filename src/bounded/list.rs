@@ -124,6 +124,9 @@ mod alloc_backend {
             if self.0.len() >= N {
                 return Err(item);
             }
+            if self.0.len() == self.0.capacity() {
+                self.grow();
+            }
             self.0.push(item);
             Ok(())
         }
@@ -132,8 +135,18 @@ mod alloc_backend {
             if self.0.len() >= N {
                 return Err(item);
             }
+            if self.0.len() == self.0.capacity() {
+                self.grow();
+            }
             self.0.insert(position, item);
             Ok(())
+        }
+
+        /// Grows by half from one, where a `Vec` doubles from four: most lists of an idle group hold one.
+        #[cold]
+        #[inline(never)]
+        fn grow(&mut self) {
+            self.0.reserve_exact((self.0.len() / 2).max(1).min(N.saturating_sub(self.0.len())));
         }
 
         pub(super) fn remove(&mut self, position: usize) -> T {

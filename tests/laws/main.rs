@@ -8,6 +8,7 @@ mod detector;
 mod driver;
 mod gossip;
 mod group;
+mod node;
 mod raft;
 mod replica;
 mod replicas;
@@ -45,6 +46,11 @@ fn a_detector_keeps_the_laws() {
 #[test]
 fn a_holder_keeps_the_laws() {
     check(|choices| driver::drive::<quorate::lease::Holder>(&choices));
+}
+
+#[test]
+fn a_node_keeps_the_laws() {
+    check(|choices| driver::drive::<quorate::node::Node<sum::Sum>>(&choices));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod errors;
 mod gossip;
 mod hlc;
 mod lease;
+mod node;
 mod raft_changes;
 mod raft_configurations;
 mod raft_election;

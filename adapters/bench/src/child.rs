@@ -85,6 +85,11 @@ impl Counter {
         self.known.insert(key, each);
         Ok(each)
     }
+
+    /// What so many units of a load cost together, start-up and all.
+    pub(crate) fn whole(&mut self, cost: Cost, words: &str, units: u64) -> Result<f64, Error> {
+        total(cost, words, units)
+    }
 }
 
 /// Makes sure that valgrind is there.

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::verdict::Failure;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use quorate::lease::Name;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,6 +30,8 @@ pub(crate) enum Command {
         /// Record this life of the node there, for `sim replay`; at most 1 GiB.
         #[arg(long, value_name = "FILE")]
         record: Option<PathBuf>,
+        #[command(flatten)]
+        hosted: Hosted,
         /// Join a group through one of its nodes; needed once, before the node has a seat.
         #[arg(long, value_name = "A,B,C", value_delimiter = ',', value_parser = address)]
         join: Vec<String>,
@@ -79,6 +81,8 @@ pub(crate) enum Command {
         /// How many times to kill a node.
         #[arg(long, value_name = "N", default_value = "20", value_parser = count)]
         kills: u32,
+        #[command(flatten)]
+        hosted: Hosted,
     },
     /// Run groups in a simulator that does its worst to them, and check what they promise.
     #[command(subcommand, arg_required_else_help = false)]
@@ -157,6 +161,33 @@ pub(crate) enum Lease {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What a node runs on.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Hosted {
+    /// What nodes run on; they belong to one group either way.
+    #[arg(long, value_enum, default_value_t = Runtime::Std)]
+    pub(crate) runtime: Runtime,
+}
+
+/// See [`Hosted`].
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Runtime {
+    /// Threads that block.
+    Std,
+    /// The tokio runtime.
+    Tokio,
+}
+
+impl Runtime {
+    /// Its name on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Std => "std",
+            Self::Tokio => "tokio",
+        }
+    }
 }
 
 /// Whom to ask, and for how long.

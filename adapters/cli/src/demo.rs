@@ -6,6 +6,7 @@ mod ledger;
 mod nodes;
 mod relay;
 
+use crate::arguments::Runtime;
 use clients::{Clients, kept_leases};
 use ledger::Ledger;
 use nodes::{COUNT, FOUNDERS, Nodes};
@@ -21,8 +22,8 @@ const ANSWERS_BETWEEN: u64 = 25;
 const CUT_EVERY: u32 = 5;
 
 /// Runs the demo; the last line of standard output is the verdict.
-pub(crate) fn run(kills: u32) -> ExitCode {
-    match play(kills) {
+pub(crate) fn run(kills: u32, runtime: Runtime) -> ExitCode {
+    match play(kills, runtime) {
         Ok(()) => {
             println!("demo: ok");
             ExitCode::SUCCESS
@@ -38,10 +39,11 @@ fn say(since: Instant, line: &str) {
     eprintln!("{:>7.2} s  {line}", since.elapsed().as_secs_f64());
 }
 
-fn play(kills: u32) -> Result<(), String> {
+fn play(kills: u32, runtime: Runtime) -> Result<(), String> {
     let folder = std::env::temp_dir().join(format!("quorate-demo-{}", std::process::id()));
     let start = Instant::now();
-    let nodes = Nodes::start(&folder).map_err(|error| format!("cannot start nodes: {error}"))?;
+    let nodes =
+        Nodes::start(&folder, runtime).map_err(|error| format!("cannot start nodes: {error}"))?;
     say(start, &format!("{FOUNDERS} nodes run, with their disks in {}", folder.display()));
     let (leader, term) = await_leader(&nodes, None)?;
     say(start, &format!("node {} leads term {term}", leader + 1));

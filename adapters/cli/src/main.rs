@@ -23,8 +23,8 @@ fn main() -> ExitCode {
         Err(failure) => return conclude(Err(failure)),
     };
     match line.command {
-        Command::Serve { config, record, join } => {
-            conclude(serve::run(&config, record.as_deref(), &join))
+        Command::Serve { config, record, hosted, join } => {
+            conclude(serve::run(&config, record.as_deref(), &join, hosted.runtime))
         }
         Command::Leave { node, group } => conclude(members::leave(node, &group)),
         Command::Members { group, json } => conclude(members::show_members(&group, json)),
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         }
         Command::Lease(command) => conclude(lease::run(command)),
         Command::Status { group, json } => conclude(status::run(&group, json)),
-        Command::Demo { kills } => demo::run(kills),
+        Command::Demo { kills, hosted } => demo::run(kills, hosted.runtime),
         Command::Sim(command) => sim::run(command),
     }
 }

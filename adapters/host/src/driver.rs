@@ -11,7 +11,7 @@ use crate::protocol::{
 };
 use crate::recording::Recorder;
 use crate::store::{self, Done, Task};
-use quorate::id::{ClientId, GroupId, Incarnation, Index, NodeId, Slot};
+use quorate::id::{ClientId, GroupId, Incarnation, Index, Members, NodeId, Slot};
 use quorate::membership::Address;
 use quorate::membership::roster::Life;
 use quorate::raft::{Read, Write};
@@ -39,6 +39,8 @@ pub enum Event<S: Service> {
     Disk(Done),
     /// The disk has failed.
     DiskFailed,
+    /// The node is to leave: another should lead, if it leads.
+    HandOver,
 }
 
 /// What a runtime performs. Nothing here may block for long.
@@ -90,6 +92,10 @@ pub struct Driver<S: Service> {
     /// Who waits for an entry, in the order of the log; and for a read, in the order of rounds.
     waiting: VecDeque<Waiter>,
     reading: VecDeque<(Read, u64, u64, S::Query)>,
+    /// When each member was last heard, by slot.
+    heard: Vec<Instant>,
+    /// Until when a successor is waited for, once the node is to leave.
+    leaving: Option<Instant>,
     recorder: Option<Recorder>,
 }
 
@@ -108,6 +114,8 @@ impl<S: Service> Driver<S> {
             batch_from: Vec::new(),
             waiting: VecDeque::new(),
             reading: VecDeque::new(),
+            heard: vec![Instant::ORIGIN; Members::MOST],
+            leaving: None,
             recorder: None,
         }
     }
@@ -119,9 +127,17 @@ impl<S: Service> Driver<S> {
         self
     }
 
-    /// When the replica wants a tick.
+    /// When the replica wants a tick, or no successor is waited for any more.
     pub fn deadline(&self) -> Option<Instant> {
-        self.replica.deadline()
+        self.replica.deadline().into_iter().chain(self.leaving).min()
+    }
+
+    /// Whether the node was to leave, and may: another leads, or none was found within an election
+    /// timeout.
+    pub fn has_handed_over(&self, now: Instant) -> bool {
+        let raft = self.replica.raft();
+        let has_successor = || raft.leader().is_some_and(|leader| leader != raft.config().me);
+        self.leaving.is_some_and(|until| until <= now || has_successor())
     }
 
     /// The replica.
@@ -172,11 +188,15 @@ impl<S: Service> Driver<S> {
         let stepped = match event {
             Event::Tick => self.step(now, Input::Tick),
             Event::Member(from, MemberMessage { header, entries, chunk }) => {
+                if let Some(heard) = self.heard.get_mut(from.position()) {
+                    *heard = now.mono;
+                }
                 self.step(now, Input::Message { from, header, entries: &entries, chunk: &chunk })
             }
             Event::Disk(Done::Persisted(receipt)) => self.step(now, Input::Persisted(receipt)),
             Event::Disk(Done::Stored(snapshot)) => self.step(now, Input::Stored(snapshot)),
             Event::DiskFailed => self.step(now, Input::PersistFailed),
+            Event::HandOver => self.hand_over(now),
             Event::Introduced(slot, life, address) => {
                 self.introduced.insert(slot, (life, address));
                 return self.introduce(now, io);
@@ -218,6 +238,23 @@ impl<S: Service> Driver<S> {
             }
             Err(_) => {} // With the next event.
         }
+    }
+
+    /// Hands leadership to the voter that has acknowledged most of the log; of several, to the one that
+    /// was heard last, for it is the most likely to live.
+    fn hand_over(&mut self, now: Now) -> Result<(), Refused> {
+        let raft = self.replica.raft();
+        let configuration = raft.configuration();
+        let electable = configuration.voters().minus(configuration.witnesses());
+        let heard = |slot: Slot| self.heard.get(slot.position()).copied();
+        let peers = raft.peers().filter(|(slot, _)| electable.contains(*slot));
+        let successor = peers.max_by_key(|(slot, peer)| (peer.matched, heard(*slot)));
+        let patience = raft.config().election_timeout;
+        self.leaving.get_or_insert(now.mono);
+        let Some((slot, _)) = successor else { return Ok(()) };
+        self.step(now, Input::Transfer(slot))?;
+        self.leaving = Some(now.mono.after(patience));
+        Ok(())
     }
 
     fn answer(
@@ -338,7 +375,7 @@ impl<S: Service> Driver<S> {
                 }
                 Output::Leading => io.leader(self.node(self.replica.raft().config().me)),
                 Output::Following { leader } => self.follow(leader, io),
-                // Nobody asks this host to hand leadership over.
+                // The node leaves all the same.
                 Output::NotTransferred { .. } => {}
                 Output::Reading { read } => {
                     if let Some((connection, number, query)) = query.take() {

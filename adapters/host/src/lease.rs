@@ -1,12 +1,15 @@
 //! The lease table as a service: what is asked of it without changing it, and the answers.
 
+use crate::asking::Failure;
 use crate::protocol::Service;
 use quorate::hlc::Stamp;
 use quorate::id::Index;
-use quorate::lease::{self, Compacted, Config, Event, Name, Table, Token};
+use quorate::lease::{self, Compacted, Config, Event, Name, Response, Table, Token};
 use quorate::limits::Limits;
 use quorate::time::Span;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::fmt;
 
 /// The table that every node of a group begins with: one value for all, or they would answer
 /// differently. Leases may last a day, for those that are renewed by people.
@@ -92,11 +95,93 @@ impl Service for Table {
     }
 }
 
+/// Why a lease is not held.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum NotHeld {
+    /// The table says no, and why: somebody else holds it, for instance.
+    Said(Response),
+    /// The group did not answer. If what became of it is not known, the scope may be taken until the
+    /// lease runs out.
+    Failed(Failure),
+    /// It was granted so late that nothing was left of it; it has been given back.
+    TooLate,
+}
+
+impl fmt::Display for NotHeld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Said(Response::Held { holder, token, .. }) => {
+                write!(f, "it is held by {} with token {token}", holder.as_str())
+            }
+            Self::Said(response) => write!(f, "the table says {response:?}"),
+            Self::Failed(failure) => failure.fmt(f),
+            Self::TooLate => f.write_str("it was granted too late to be used; ask again"),
+        }
+    }
+}
+
+impl std::error::Error for NotHeld {}
+
+/// What a watch hears.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Watched {
+    /// Something has happened to a lease.
+    Event(Event),
+    /// Some of what has happened is forgotten; the watch goes on from there.
+    Forgotten(Compacted),
+}
+
+/// How far a watch has come.
+#[derive(Clone, Debug)]
+pub struct Following {
+    after: Index,
+    heard: VecDeque<Watched>,
+}
+
+impl Following {
+    /// From after an entry of the log on.
+    #[must_use]
+    pub const fn new(after: Index) -> Self {
+        Self { after, heard: VecDeque::new() }
+    }
+
+    /// The next that was heard.
+    pub fn pop(&mut self) -> Option<Watched> {
+        self.heard.pop_front()
+    }
+
+    /// What to ask when nothing is left.
+    #[must_use]
+    pub const fn query(&self) -> Query {
+        Query::Watch { after: self.after }
+    }
+
+    /// Takes the answer in. Tells whether there was anything.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`], if it is none to the question.
+    pub fn hear(&mut self, answer: Answer) -> Result<bool, Failure> {
+        match answer {
+            Answer::Events(events) => {
+                self.after = events.last().map_or(self.after, |event| event.index);
+                self.heard.extend(events.into_iter().map(Watched::Event));
+            }
+            Answer::Forgotten(compacted) => {
+                self.after = compacted.floor;
+                self.heard.push_back(Watched::Forgotten(compacted));
+            }
+            Answer::Leases(_) | Answer::Lease(_) => return Err(Failure::nonsense()),
+        }
+        Ok(!self.heard.is_empty())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use quorate::id::{EntryId, Term};
-    use quorate::lease::{Change, Command, Response};
+    use quorate::lease::{Change, Command};
     use quorate::{Position, StateMachine};
 
     fn name(text: &str) -> Name {

@@ -3,6 +3,8 @@
 //! for what nodes and clients say to each other.
 
 #[cfg(feature = "node")]
+pub mod asking;
+#[cfg(feature = "node")]
 pub mod book;
 #[cfg(feature = "node")]
 pub mod config;
@@ -13,7 +15,13 @@ pub mod folder;
 #[cfg(feature = "node")]
 pub mod frame;
 #[cfg(feature = "node")]
+pub mod guests;
+#[cfg(feature = "node")]
+pub mod inbox;
+#[cfg(feature = "node")]
 pub mod lease;
+#[cfg(feature = "node")]
+pub mod life;
 pub mod log;
 #[cfg(feature = "node")]
 pub mod protocol;
@@ -22,3 +30,7 @@ pub mod recording;
 pub mod snapshot;
 #[cfg(feature = "node")]
 pub mod store;
+#[cfg(feature = "node")]
+pub mod work;
+#[cfg(feature = "node")]
+pub mod writing;

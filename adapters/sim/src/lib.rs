@@ -15,6 +15,8 @@ pub mod replica;
 #[cfg(feature = "swarm")]
 pub mod script;
 #[cfg(feature = "swarm")]
+pub mod sensing;
+#[cfg(feature = "swarm")]
 pub mod swarm;
 #[cfg(feature = "swarm")]
 pub mod trace;

@@ -1,81 +1,40 @@
 //! The threads that listen: one accepts, and each connection has one that reads and, if it is a
 //! client's, one that writes.
 
-use crate::{Event, HANDSHAKE};
+use crate::node::put;
 use quorate::id::{GroupId, Members, Slot};
-use quorate_host::book::Book;
 use quorate_host::driver;
 use quorate_host::frame::{self, Kind};
-use quorate_host::protocol::{Hello, Service, Welcome};
-use std::collections::BTreeMap;
+use quorate_host::guests::{Guest, Guests, HANDSHAKE, House, IDLE, PAUSE, REPLIES};
+use quorate_host::protocol::{Service, Welcome};
+use quorate_host::work::Event;
 use std::io::{BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
-
-/// Connections open at once, and how many of them may be clients': a member always finds room.
-const CONNECTIONS: usize = 1_024;
-const CLIENTS: usize = 896;
-/// Replies that may wait for a client that does not read them; then it is dropped.
-pub(crate) const REPLIES: usize = 4_096;
-/// A client that has asked nothing for so long is taken for gone: its machine may have lost power.
-const IDLE: Duration = Duration::from_secs(600);
-/// The pause after the operating system gave no connection, for want of files perhaps.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// What every connection needs to know.
-pub(crate) struct House<S: Service> {
-    pub(crate) group: GroupId,
-    pub(crate) book: SharedBook,
+pub(crate) struct Front<S: Service> {
+    pub(crate) house: House,
     pub(crate) events: SyncSender<Event<S>>,
     pub(crate) door: Arc<Door>,
 }
-
-/// The address book as the thread that steps last left it.
-#[derive(Clone)]
-pub(crate) struct SharedBook(Arc<RwLock<Book>>);
-
-impl SharedBook {
-    pub(crate) fn new(book: Book) -> Self {
-        Self(Arc::new(RwLock::new(book)))
-    }
-
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Book> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn replace(&self, book: &Book) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).clone_from(book);
-    }
-}
-
-/// Who is at the other end of a connection.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Guest {
-    Stranger,
-    Client,
-    Member(Slot),
-}
-
-/// By number.
-type Guests = BTreeMap<u64, (Guest, Arc<TcpStream>)>;
 
 /// Every open connection, so that they end with the node.
 pub(crate) struct Door {
     /// Where the node listens.
     address: SocketAddr,
     /// None once the node has ended.
-    guests: Mutex<Option<Guests>>,
+    guests: Mutex<Option<Guests<Arc<TcpStream>>>>,
 }
 
 impl Door {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, guests: Mutex::new(Some(BTreeMap::new())) }
+        Self { address, guests: Mutex::new(Some(Guests::default())) }
     }
 
-    fn guests(&self) -> MutexGuard<'_, Option<Guests>> {
+    fn guests(&self) -> MutexGuard<'_, Option<Guests<Arc<TcpStream>>>> {
         self.guests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -83,53 +42,44 @@ impl Door {
         self.guests().is_none()
     }
 
-    /// Lets a connection in, if there is room.
     fn enter(&self, number: u64, stream: &Arc<TcpStream>) -> bool {
-        let mut guests = self.guests();
-        let Some(guests) = guests.as_mut().filter(|guests| guests.len() < CONNECTIONS) else {
-            return false;
-        };
-        guests.insert(number, (Guest::Stranger, Arc::clone(stream)));
-        true
+        self.guests().as_mut().is_some_and(|guests| guests.enter(number, Arc::clone(stream)))
     }
 
-    /// Notes who it is, if there is room for one more such. A member has one connection: the one
-    /// before is of its former life, or its machine has lost power since.
     fn introduce(&self, number: u64, guest: Guest) -> bool {
-        let mut guests = self.guests();
-        let Some(guests) = guests.as_mut() else { return false };
-        let alike = guests.values().filter(|(other, _)| *other == guest);
-        if guest == Guest::Client && alike.clone().count() >= CLIENTS {
-            return false;
-        }
-        for (_, former) in alike.filter(|_| guest != Guest::Client) {
+        let end = |former: &Arc<TcpStream>| {
             let _ = former.shutdown(Shutdown::Both);
-        }
-        if let Some((known, _)) = guests.get_mut(&number) {
-            *known = guest;
-        }
-        true
+        };
+        self.guests().as_mut().is_some_and(|guests| guests.introduce(number, guest, end))
     }
 
-    /// Ends the connections of members that others took the place of, or nobody.
+    /// Ends the connections of all members but these.
     pub(crate) fn keep(&self, members: Members) {
-        for (guest, stream) in self.guests().iter().flat_map(|guests| guests.values()) {
-            if matches!(guest, Guest::Member(slot) if !members.contains(*slot)) {
-                let _ = stream.shutdown(Shutdown::Both);
-            }
-        }
+        let end = |stream: &Arc<TcpStream>| {
+            let _ = stream.shutdown(Shutdown::Both);
+        };
+        self.guests().iter().for_each(|guests| guests.keep(members, end));
     }
 
     fn leave(&self, number: u64) {
         if let Some(guests) = self.guests().as_mut() {
-            guests.remove(&number);
+            guests.leave(number);
         }
     }
 
-    /// Ends every connection, and the wait for another.
-    pub(crate) fn close(&self) {
-        for (_, stream) in self.guests().take().into_iter().flatten().map(|(_, guest)| guest) {
+    /// Ends a connection at once, whatever is still to be written.
+    pub(crate) fn turn_out(&self, number: u64) {
+        if let Some(stream) = self.guests().as_mut().and_then(|guests| guests.leave(number)) {
             let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Ends every connection, and the wait for another. Clients are not heard any more, and are left
+    /// when they have their replies.
+    pub(crate) fn close(&self) {
+        for (guest, stream) in self.guests().take().iter().flat_map(Guests::iter) {
+            let how = if guest == Guest::Client { Shutdown::Read } else { Shutdown::Both };
+            let _ = stream.shutdown(how);
         }
         // The thread that accepts looks up when somebody comes: somebody does.
         let mut address = self.address;
@@ -152,11 +102,11 @@ impl Drop for Visit<'_> {
 }
 
 /// Accepts connections until the door is closed.
-pub(crate) fn run<S: Service>(house: House<S>, listener: &TcpListener) {
-    let house = Arc::new(house);
+pub(crate) fn run<S: Service>(front: Front<S>, listener: &TcpListener) {
+    let front = Arc::new(front);
     for number in 1_u64.. {
         let accepted = listener.accept();
-        if house.door.is_closed() {
+        if front.door.is_closed() {
             return;
         }
         let Ok((stream, from)) = accepted else {
@@ -164,17 +114,18 @@ pub(crate) fn run<S: Service>(house: House<S>, listener: &TcpListener) {
             continue;
         };
         let stream = Arc::new(stream);
-        if !house.door.enter(number, &stream) {
-            let _ = welcome(&stream, house.group, &Welcome::Full);
+        if !front.door.enter(number, &stream) {
+            let _ = welcome(&stream, front.house.group, &Welcome::Full);
             continue;
         }
-        let guests_house = Arc::clone(&house);
+        let served_by = Arc::clone(&front);
         let served = thread::Builder::new().spawn(move || {
-            let _visit = Visit(&guests_house.door, number);
-            serve(&guests_house, number, from, &stream);
+            let front = &*served_by;
+            let _visit = Visit(&front.door, number);
+            serve(front, number, from, &stream);
         });
         if served.is_err() {
-            house.door.leave(number);
+            front.door.leave(number);
         }
     }
 }
@@ -184,15 +135,15 @@ fn welcome(mut stream: &TcpStream, group: GroupId, welcome: &Welcome) -> Result<
 }
 
 /// Serves one connection to its end; what ends it early is worth a line.
-fn serve<S: Service>(house: &House<S>, number: u64, from: SocketAddr, stream: &Arc<TcpStream>) {
-    match listen(house, number, stream) {
+fn serve<S: Service>(front: &Front<S>, number: u64, from: SocketAddr, stream: &Arc<TcpStream>) {
+    match listen(front, number, stream) {
         Ok(()) | Err(frame::Error::Closed | frame::Error::Io(_)) => {}
         Err(error) => eprintln!("quorate: connection from {from} dropped: {error}"),
     }
 }
 
 fn listen<S: Service>(
-    house: &House<S>,
+    front: &Front<S>,
     number: u64,
     stream: &Arc<TcpStream>,
 ) -> Result<(), frame::Error> {
@@ -200,71 +151,66 @@ fn listen<S: Service>(
     stream.set_read_timeout(Some(HANDSHAKE))?;
     stream.set_write_timeout(Some(HANDSHAKE))?;
     let mut reader = BufReader::with_capacity(64 << 10, &**stream);
+    let house = &front.house;
     let hello = frame::read(&mut reader, &mut Vec::new(), Kind::Hello, house.group);
     if let Err(frame::Error::Group { .. }) = hello {
         // The frame of the answer says which group is served here, whatever stands in it.
         welcome(stream, house.group, &Welcome::NotAMember)?;
     }
-    let hello: Hello = hello?;
-    let me = house.book.read().me().node;
-    match hello {
-        Hello::Member { from, since, address, to, incarnation } => {
-            let met = house.book.read().meet(from, since, (to, incarnation));
-            let slot = match met {
-                Ok(slot) => slot,
-                Err(why) => return welcome(stream, house.group, &why),
-            };
-            house.door.introduce(number, Guest::Member(slot));
-            welcome(stream, house.group, &Welcome::Here { node: me })?;
+    let (guest, said) = match house.receive(&hello?) {
+        Err(refusal) => return welcome(stream, house.group, &refusal),
+        Ok((guest, said)) if front.door.introduce(number, guest) => (guest, said),
+        Ok(_) => return welcome(stream, house.group, &Welcome::Full),
+    };
+    welcome(stream, house.group, &house.here())?;
+    match guest {
+        Guest::Stranger => Ok(()),
+        Guest::Member(slot) => {
             stream.set_read_timeout(None)?;
-            let introduced = driver::Event::Introduced(slot, from, address);
-            if house.events.send(Event::Driver(introduced)).is_err() {
+            let said = said.map(|(life, address)| driver::Event::Introduced(slot, life, address));
+            if said.is_some_and(|said| front.events.send(Event::Driver(said)).is_err()) {
                 return Ok(());
             }
-            hear_member(house, slot, &mut reader)
+            hear_member(front, slot, &mut reader)
         }
-        Hello::Client => {
-            if !house.door.introduce(number, Guest::Client) {
-                return welcome(stream, house.group, &Welcome::Full);
-            }
-            welcome(stream, house.group, &Welcome::Here { node: me })?;
+        Guest::Client => {
             stream.set_read_timeout(Some(IDLE))?;
             let (replies, outgoing) = sync_channel(REPLIES);
             let written = Arc::clone(stream);
             thread::Builder::new().spawn(move || write_replies(&written, &outgoing))?;
-            if house.events.send(Event::Opened(number, replies)).is_err() {
+            if front.events.send(Event::Opened(number, put(replies))).is_err() {
                 return Ok(());
             }
-            let heard = hear_client(house, number, &mut reader);
-            let _ = house.events.send(Event::Closed(number));
+            let heard = hear_client(front, number, &mut reader);
+            let _ = front.events.send(Event::Closed(number));
             heard
         }
     }
 }
 
 fn hear_member<S: Service>(
-    house: &House<S>,
+    front: &Front<S>,
     slot: Slot,
     reader: &mut BufReader<&TcpStream>,
 ) -> Result<(), frame::Error> {
     let mut buffer = Vec::new();
     loop {
-        let message = frame::read(reader, &mut buffer, Kind::Member, house.group)?;
-        if house.events.send(Event::Driver(driver::Event::Member(slot, message))).is_err() {
+        let message = frame::read(reader, &mut buffer, Kind::Member, front.house.group)?;
+        if front.events.send(Event::Driver(driver::Event::Member(slot, message))).is_err() {
             return Ok(());
         }
     }
 }
 
 fn hear_client<S: Service>(
-    house: &House<S>,
+    front: &Front<S>,
     number: u64,
     reader: &mut BufReader<&TcpStream>,
 ) -> Result<(), frame::Error> {
     let mut buffer = Vec::new();
     loop {
-        let request = frame::read(reader, &mut buffer, Kind::Request, house.group)?;
-        if house.events.send(Event::Driver(driver::Event::Request(number, request))).is_err() {
+        let request = frame::read(reader, &mut buffer, Kind::Request, front.house.group)?;
+        if front.events.send(Event::Driver(driver::Event::Request(number, request))).is_err() {
             return Ok(());
         }
     }
@@ -279,41 +225,4 @@ fn write_replies(mut stream: &TcpStream, replies: &Receiver<Vec<u8>>) {
         }
     }
     let _ = stream.shutdown(Shutdown::Both);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Read as _;
-
-    /// A door, and both ends of a connection.
-    fn door() -> (Door, Arc<TcpStream>, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let far = TcpStream::connect(address).unwrap();
-        far.set_read_timeout(Some(HANDSHAKE)).unwrap();
-        (Door::new(address), Arc::new(listener.accept().unwrap().0), far)
-    }
-
-    #[test]
-    fn clients_leave_room_for_members() {
-        let (door, stream, _far) = door();
-        let all = 0..CONNECTIONS as u64;
-        let clients = all.filter(|&n| door.enter(n, &stream) && door.introduce(n, Guest::Client));
-        assert_eq!(clients.count(), CLIENTS);
-        door.leave(CONNECTIONS as u64 - 1);
-        let member = CONNECTIONS as u64;
-        assert!(door.enter(member, &stream));
-        assert!(door.introduce(member, Guest::Member(Slot::new(1))));
-        assert!(!door.enter(member + 1, &stream), "but not for more than there is room for");
-    }
-
-    #[test]
-    fn a_member_that_comes_again_takes_the_place_of_its_former_connection() {
-        let ((door, former, mut far), (_, stream, _)) = (door(), door());
-        let guest = Guest::Member(Slot::new(1));
-        assert!(door.enter(1, &former) && door.introduce(1, guest));
-        assert!(door.enter(2, &stream) && door.introduce(2, guest));
-        assert_eq!(far.read(&mut [0]).unwrap(), 0, "the former one is closed");
-    }
 }

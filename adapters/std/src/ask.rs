@@ -1,7 +1,8 @@
 //! What is asked of a group about itself: how its nodes are, who its members are, to join and to leave.
 
-use crate::client::{Failure, ask_node, nonsense};
+use crate::client::{Failure, ask_node};
 use quorate::id::{GroupId, NodeId};
+use quorate_host::asking::status_in;
 use quorate_host::protocol::{Ask, Member, ReplyBody, Status};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,10 +17,7 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Failure`].
 pub fn status(address: &str, group: GroupId, timeout: Duration) -> Result<Status, Failure> {
-    match ask_node(address, group, timeout, Ask::Status)? {
-        ReplyBody::Status(status) => Ok(status),
-        _ => Err(nonsense()),
-    }
+    status_in(ask_node(address, group, timeout, Ask::Status)?)
 }
 
 /// Asks who the members are, as far as the first node knows that answers.
@@ -33,7 +31,7 @@ pub fn members(
 ) -> Result<Vec<Member>, Failure> {
     match any(nodes, group, timeout, &Ask::Members)? {
         ReplyBody::Members(members) => Ok(members),
-        _ => Err(nonsense()),
+        _ => Err(Failure::nonsense()),
     }
 }
 
@@ -106,7 +104,7 @@ pub fn leave(
         match any(nodes, group, left, &Ask::Leave { node }) {
             Ok(ReplyBody::Leaving) => was_told = true,
             Ok(ReplyBody::Left) => return Ok(()),
-            Ok(_) => return Err(nonsense()),
+            Ok(_) => return Err(Failure::nonsense()),
             // It is not known any more: it has left, and everybody knows.
             Err(Failure::Refused(_)) if was_told => return Ok(()),
             Err(Failure::NoAnswer { .. }) if was_told => break,

@@ -1,8 +1,9 @@
 //! The thread that sends to one other member: connects, says who speaks, sends; then again.
 
-use crate::{Gone, greet};
-use quorate::id::{GroupId, NodeId};
-use quorate_host::protocol::{Hello, Welcome};
+use crate::greet;
+use quorate_host::frame;
+use quorate_host::guests::{Ends, NoLink, PAUSE, linked};
+use quorate_host::work::Gone;
 use std::io::{ErrorKind, Write as _};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
@@ -11,31 +12,9 @@ use std::time::Duration;
 
 /// How long a connection attempt, or a write, may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The pause after a failed attempt.
-const PAUSE: Duration = Duration::from_millis(50);
-
 /// How long a link is idle before it looks whether the other side has hung up: so a node learns that it
 /// was let go even if it has nothing to say.
 const PULSE: Duration = Duration::from_millis(500);
-
-/// What a link needs to know.
-pub(crate) struct Ends {
-    pub(crate) group: GroupId,
-    /// What this node says of itself.
-    pub(crate) hello: Hello,
-    pub(crate) to: NodeId,
-    pub(crate) address: String,
-}
-
-/// Why there is no connection.
-enum NoLink {
-    /// The node does not answer, or is busy.
-    Silent,
-    /// It answers what waiting may not mend.
-    Misfit(String),
-    /// This node is a member no more, and need not try again.
-    Over(Gone),
-}
 
 /// Sends frames until there is nobody left to hand any over. Frames that wait while there is no
 /// connection are old news, and dropped: the protocol sends again what matters.
@@ -80,7 +59,6 @@ fn is_closed(stream: &TcpStream) -> bool {
 }
 
 fn connect(ends: &Ends) -> Result<TcpStream, NoLink> {
-    let misfit = |what: String| Err(NoLink::Misfit(what));
     let addresses = ends.address.to_socket_addrs();
     let addresses = addresses.map_err(|error| NoLink::Misfit(error.to_string()))?;
     let mut stream = addresses
@@ -88,24 +66,9 @@ fn connect(ends: &Ends) -> Result<TcpStream, NoLink> {
         .find_map(|address| TcpStream::connect_timeout(&address, PATIENCE).ok())
         .ok_or(NoLink::Silent)?;
     match greet(&mut stream, ends.group, &ends.hello) {
-        Ok(Welcome::Here { .. }) => {}
-        Ok(Welcome::NotThatNode { life }) => return misfit(format!("it is {life}")),
-        Ok(Welcome::NotAMember) => {
-            return misfit("it does not count this node as a member".to_owned());
-        }
-        Ok(Welcome::OtherLife { known }) => {
-            return misfit(format!(
-                "it knows this node in an earlier life ({known}); if its data was lost, give it an \
-                 empty data folder and say `quorate replace`"
-            ));
-        }
-        Ok(Welcome::Departed) => return Err(NoLink::Over(Gone::Left)),
-        Ok(Welcome::Outlived { by }) => return Err(NoLink::Over(Gone::Outlived(by))),
-        Ok(Welcome::Full) => return misfit("it has no room for a connection".to_owned()),
-        Err(quorate_host::frame::Error::Closed | quorate_host::frame::Error::Io(_)) => {
-            return Err(NoLink::Silent);
-        }
-        Err(error) => return misfit(error.to_string()),
+        Ok(welcome) => linked(&welcome)?,
+        Err(frame::Error::Closed | frame::Error::Io(_)) => return Err(NoLink::Silent),
+        Err(error) => return Err(NoLink::Misfit(error.to_string())),
     }
     stream.set_write_timeout(Some(PATIENCE)).map_err(|_| NoLink::Silent)?;
     Ok(stream)

@@ -15,7 +15,8 @@ pub struct Config {
     /// Its incarnation: higher than in any former life. A count kept on disk, or the seconds of the
     /// wall clock at boot; not less than a second apart, or a leap would look
     /// [implausible](crate::event::Ignored::Implausible) after some weeks. One that is too low is
-    /// mended as soon as somebody remembers the former life.
+    /// mended as soon as somebody remembers the former life. One that is implausible to other nodes, who
+    /// count otherwise, is believed only when they hear this node itself.
     pub incarnation: Incarnation,
     /// Where the generator starts; best different for each node.
     pub seed: u64,
@@ -36,7 +37,8 @@ pub struct Config {
     pub multiplier: u8,
     /// How many others it knows; more than [`NODES`] change nothing.
     pub nodes: usize,
-    /// How many records travel beside one of its messages; more than [`UPDATES`] change nothing.
+    /// How many records travel beside one of its messages: two at least; more than [`UPDATES`] change
+    /// nothing.
     pub updates: usize,
 }
 

@@ -1,6 +1,6 @@
 //! What nodes say to each other, and what a node and its host do.
 
-use super::record::{Record, Update};
+use super::Update;
 use crate::bounded::List;
 use crate::codec::{Codec, Malformed, NoRoom, Sink};
 use crate::id::{Incarnation, NodeId};
@@ -24,7 +24,8 @@ pub struct Message {
 }
 
 /// What a message says. Sections are those of SWIM (Das, Gupta, Motivala, DSN 2002). A probe's number
-/// rises with each probe of one node; zero is nobody's and its acknowledgement is waited for by nobody.
+/// rises with each probe of one node, from one drawn by lot; zero is nobody's and its acknowledgement is
+/// waited for by nobody.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
@@ -109,26 +110,11 @@ pub enum Output {
         updates: Updates,
     },
     /// A node is there that was not, or not at this address.
-    Up {
-        /// The node.
-        node: NodeId,
-        /// What is known of it.
-        record: Record,
-    },
+    Up(Update),
     /// A node does not answer, and has not refuted that.
-    Down {
-        /// The node.
-        node: NodeId,
-        /// What is known of it.
-        record: Record,
-    },
+    Down(Update),
     /// A node has left; told of this node, it may stop.
-    Left {
-        /// The node.
-        node: NodeId,
-        /// What is known of it.
-        record: Record,
-    },
+    Left(Update),
     /// This node cannot speak for itself: another goes by its name, or it was declared down in the highest
     /// incarnation there is. Restart it with a later one if it was the same node in a former life; give it
     /// another name if not, or if there is none later.
@@ -138,18 +124,25 @@ pub enum Output {
     },
 }
 
+impl Kind {
+    /// Its number, the probe's, and the node that it names; zero for what it has not.
+    const fn parts(self) -> (u8, u32, NodeId) {
+        match self {
+            Self::Ping { probe, origin } => (0, probe, origin),
+            Self::Ack { probe, origin } => (1, probe, origin),
+            Self::PingReq { probe, target } => (2, probe, target),
+            Self::ForwardedAck { probe, target } => (3, probe, target),
+            Self::News => (4, 0, NodeId::ZERO),
+            Self::Sync { after } => (5, 0, after),
+            Self::Page { next } => (6, 0, next),
+        }
+    }
+}
+
 /// Of one length, whatever it says.
 impl Codec for Message {
     fn encode<S: Sink + ?Sized>(&self, sink: &mut S) -> Result<(), NoRoom> {
-        let (code, probe, node) = match self.kind {
-            Kind::Ping { probe, origin } => (0_u8, probe, origin),
-            Kind::Ack { probe, origin } => (1, probe, origin),
-            Kind::PingReq { probe, target } => (2, probe, target),
-            Kind::ForwardedAck { probe, target } => (3, probe, target),
-            Kind::News => (4, 0, NodeId::ZERO),
-            Kind::Sync { after } => (5, 0, after),
-            Kind::Page { next } => (6, 0, next),
-        };
+        let (code, probe, node) = self.kind.parts();
         self.sender.encode(sink)?;
         self.incarnation.encode(sink)?;
         code.encode(sink)?;
@@ -159,18 +152,19 @@ impl Codec for Message {
 
     fn decode(bytes: &mut &[u8]) -> Result<Self, Malformed> {
         let (sender, incarnation) = (Codec::decode(bytes)?, Codec::decode(bytes)?);
-        let (code, probe) = (u8::decode(bytes)?, u32::decode(bytes)?);
-        let node = NodeId::decode(bytes)?;
-        let kind = match code {
-            0 => Kind::Ping { probe, origin: node },
-            1 => Kind::Ack { probe, origin: node },
-            2 => Kind::PingReq { probe, target: node },
-            3 => Kind::ForwardedAck { probe, target: node },
-            4 => Kind::News,
-            5 => Kind::Sync { after: node },
-            6 => Kind::Page { next: node },
-            _ => return Err(Malformed),
-        };
+        let parts = (u8::decode(bytes)?, u32::decode(bytes)?, NodeId::decode(bytes)?);
+        let (_, probe, node) = parts;
+        let kinds = [
+            Kind::Ping { probe, origin: node },
+            Kind::Ack { probe, origin: node },
+            Kind::PingReq { probe, target: node },
+            Kind::ForwardedAck { probe, target: node },
+            Kind::News,
+            Kind::Sync { after: node },
+            Kind::Page { next: node },
+        ];
+        // What it has not is zero: one message has one form.
+        let kind = kinds.into_iter().find(|kind| kind.parts() == parts).ok_or(Malformed)?;
         Ok(Self { sender, incarnation, kind })
     }
 }

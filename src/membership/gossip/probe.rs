@@ -1,44 +1,26 @@
 //! Who is asked whether it is there, and what follows if it does not answer.
 
-use super::record::{Record, State, Update};
-use super::{Gossip, Kind, Output};
-use crate::bounded::List;
+use super::{Gossip, Heard, Kind, Out, Record, State, Update};
 use crate::event::Ignored;
 use crate::id::NodeId;
-use crate::machine::Outbox;
-use crate::membership::Address;
 use crate::rng::Rng;
 use crate::time::Instant;
-
-/// How far a probe has come.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Stage {
-    /// Asked once.
-    Direct,
-    /// Asked again, since packets get lost.
-    Again,
-    /// Others were asked to ask, and none of them has answered that it does.
-    Indirect { is_alone: bool },
-}
 
 /// A probe under way.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Probe {
     target: NodeId,
     number: u32,
-    stage: Stage,
-    due: Instant,
-}
-
-impl Probe {
-    pub(super) const fn due(&self) -> Instant {
-        self.due
-    }
+    // Once; again, since packets get lost; and a third time, while others ask too.
+    times_asked: u8,
+    // Others were asked to ask, and none of them has answered that it does.
+    is_alone: bool,
+    pub(super) due: Instant,
 }
 
 impl Gossip {
     /// Goes on with the probe under way, or begins one.
-    pub(super) fn go_on_probing<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
+    pub(super) fn go_on_probing<X: Out + ?Sized>(&mut self, out: &mut X) {
         match self.probe.take() {
             Some(probe) if self.now < probe.due => self.probe = Some(probe),
             Some(probe) => self.probe = self.press(probe, out),
@@ -47,118 +29,78 @@ impl Gossip {
         }
     }
 
-    fn begin<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) -> Option<Probe> {
-        self.next_probe = self.now.after(self.stretched(self.config.probe_interval));
+    fn begin<X: Out + ?Sized>(&mut self, out: &mut X) -> Option<Probe> {
+        self.next_probe = self.after(self.config.probe_interval);
         self.urgent = Self::MOST_URGENT;
         let target = self.next_of_round()?;
         self.probes = self.probes.checked_add(1).unwrap_or(1);
-        let probe = Probe { target, number: self.probes, stage: Stage::Direct, due: self.due(1) };
-        self.ping(target, probe.number, out);
-        Some(probe)
-    }
-
-    fn due(&self, timeouts: u64) -> Instant {
-        self.now.after(self.stretched(self.config.probe_timeout.times(timeouts)))
+        self.ping(target, self.probes, out);
+        let due = self.after(self.config.probe_timeout);
+        Some(Probe { target, number: self.probes, times_asked: 1, is_alone: false, due })
     }
 
     /// Asks a node, and tells it if it is suspected, so that it can refute that (memberlist#84).
-    pub(super) fn ping<X: Outbox<Output> + ?Sized>(
-        &mut self,
-        node: NodeId,
-        probe: u32,
-        out: &mut X,
-    ) {
-        let Some(member) = self.members.get(node) else { return };
-        let record = member.record;
+    pub(super) fn ping<X: Out + ?Sized>(&mut self, node: NodeId, probe: u32, out: &mut X) {
+        let Some(record) = self.known(node) else { return };
         let doubt = (record.state != State::Alive).then_some(Update { node, record });
-        self.send(record.address, Kind::Ping { probe, origin: self.config.me }, doubt, out);
+        let ask = Kind::Ping { probe, origin: self.config.me };
+        self.send(record.address, ask, doubt.as_slice(), out);
     }
 
     /// No answer came in time: asks again, then through others, then doubts.
-    fn press<X: Outbox<Output> + ?Sized>(&mut self, probe: Probe, out: &mut X) -> Option<Probe> {
-        let Probe { target, number, .. } = probe;
+    fn press<X: Out + ?Sized>(&mut self, probe: Probe, out: &mut X) -> Option<Probe> {
+        let Probe { target, number, times_asked, is_alone, .. } = probe;
         let record = self.present(target)?;
-        match probe.stage {
-            Stage::Direct => {
-                self.ping(target, number, out);
-                Some(Probe { stage: Stage::Again, due: self.due(1), ..probe })
+        if times_asked > 2 {
+            if is_alone {
+                self.worsen();
             }
-            Stage::Again => {
-                self.ping(target, number, out);
-                let relays = self.some_present(self.config.relays, target);
-                for relay in relays.iter() {
-                    self.send(*relay, Kind::PingReq { probe: number, target }, None, out);
-                }
-                let stage = Stage::Indirect { is_alone: !relays.is_empty() };
-                Some(Probe { stage, due: self.due(2), ..probe })
-            }
-            Stage::Indirect { is_alone } => {
-                if is_alone {
-                    self.worsen();
-                }
-                let doubt = Record { state: State::Suspect, ..record };
-                // It is known, and this is what can follow.
-                let _ = self.learn(Update { node: target, record: doubt }, out);
-                self.ping(target, 0, out);
-                None
-            }
+            let doubt = Record { state: State::Suspect, ..record };
+            // It is known, and this is what can follow.
+            let _ = self.believe(Update { node: target, record: doubt }, out);
+            self.ping(target, 0, out);
+            return None;
         }
+        let count = if times_asked > 1 { self.config.relays } else { 0 };
+        let is_other = |one: &Update| one.node != target && !one.record.state.is_departed();
+        let relays = self.some(count, is_other);
+        for relay in relays.iter() {
+            let ask = Kind::PingReq { probe: number, target };
+            self.send(relay.record.address, ask, &[], out);
+        }
+        self.ping(target, number, out);
+        let due = self.after(self.config.probe_timeout.times(times_asked.into()));
+        let (times_asked, is_alone) = (times_asked.saturating_add(1), !relays.is_empty());
+        Some(Probe { times_asked, is_alone, due, ..probe })
     }
 
     /// A node is there: the one that is probed, or one that was asked for help.
-    pub(super) fn acknowledged(&mut self, node: NodeId, number: u32) -> Result<(), Ignored> {
-        match &mut self.probe {
-            Some(probe) if probe.number == number && probe.target == node => {
-                self.probe = None;
-                self.score = self.score.saturating_sub(1);
-                Ok(())
-            }
-            Some(Probe { number: known, stage: Stage::Indirect { is_alone }, .. })
-                if *known == number =>
-            {
-                *is_alone = false;
-                Ok(())
-            }
-            // It has said so with its name already.
-            _ if number == 0 => Ok(()),
-            _ => Err(Ignored::Stale),
+    pub(super) fn acknowledged(&mut self, node: NodeId, number: u32) -> Heard {
+        let Some(probe) = self.probe.as_mut().filter(|probe| probe.number == number) else {
+            // Zero is nobody's number: with its name it has said all that there is to say.
+            return if number == 0 { Ok(()) } else { Err(Ignored::Stale) };
+        };
+        probe.is_alone = false;
+        if probe.target == node {
+            self.probe = None;
+            self.score = self.score.saturating_sub(1);
         }
+        Ok(())
     }
 
     /// The next one to probe: each once in a round, in the order of digests that no other round has. So a
     /// node that has come is probed at a place nobody can foretell (SWIM, section 4.3).
     fn next_of_round(&mut self) -> Option<NodeId> {
-        let first_after = |last: (u64, NodeId), key: u64| {
-            let place = |node: NodeId| (Rng::new(key ^ node.number()).draw(), node);
-            let places = self.members.present().map(|(node, _)| place(node));
-            places.filter(|place| *place > last).min()
-        };
-        let mut next = first_after(self.probed, self.round);
-        if next.is_none() {
+        let next = self.first_after(self.probed);
+        self.probed = next.or_else(|| {
             self.round = self.rng.draw();
-            next = first_after((0, NodeId::ZERO), self.round);
-        }
-        self.probed = next?;
+            self.first_after((0, NodeId::ZERO))
+        })?;
         Some(self.probed.1)
     }
 
-    fn place_below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.rng.below(bound as u64)).unwrap_or(0)
-    }
-
-    /// Up to so many nodes that are there, from a place drawn by lot on.
-    pub(super) fn some_present(
-        &mut self,
-        count: usize,
-        except: NodeId,
-    ) -> List<Address, { Self::MOST_RELAYS }> {
-        let start = self.place_below(self.members.active());
-        let mut some = List::new();
-        let around = self.members.present().chain(self.members.present()).skip(start);
-        let around = around.take(self.members.active()).filter(|(node, _)| *node != except);
-        for (_, record) in around.take(count) {
-            let _ = some.push(record.address);
-        }
-        some
+    fn first_after(&self, last: (u64, NodeId)) -> Option<(u64, NodeId)> {
+        let place = |one: Update| (Rng::new(self.round ^ one.node.number()).draw(), one.node);
+        self.those_present().map(place).filter(|place| *place > last).min()
     }
 }

@@ -6,6 +6,8 @@
 mod clock;
 mod command;
 mod core;
+pub(crate) mod gossip;
+mod node;
 mod replica;
 
 use crate::load::{self, Measured, Shape};
@@ -37,7 +39,11 @@ pub(crate) fn run(words: &[&str], units: u64) -> Option<Measured> {
         ["rest"] => Some(core::rest(units)),
         ["hold-core"] => Some(load::hold(units, core::idle_follower)),
         ["hold-replica"] => Some(load::hold(units, replica::idle_follower)),
+        ["hold-node"] => Some(node::hold(units)),
+        ["rest-node"] => Some(node::rest(units)),
+        ["share-node"] => Some(node::share(units)),
         ["stamp"] => Some(load::silently(|| clock::stamp(units))),
+        ["answer"] => Some(load::silently(|| gossip::answer(units))),
         ["update"] => Some(load::silently(|| clock::update(units))),
         _ => None,
     }

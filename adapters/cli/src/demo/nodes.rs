@@ -1,6 +1,7 @@
 //! The nodes: separate processes of this very program, on loopback, each with a disk of its own.
 
 use super::relay::Link;
+use crate::arguments::Runtime;
 use quorate::id::{GroupId, NodeId};
 use quorate_host::protocol::{Member, Status};
 use quorate_std::ask;
@@ -23,6 +24,7 @@ pub(super) const GROUP: GroupId = GroupId::new(1);
 /// A group of processes and the links between them.
 pub(super) struct Nodes {
     folder: PathBuf,
+    runtime: Runtime,
     addresses: Vec<SocketAddr>,
     /// From each node (row) to each other (column).
     links: Vec<Vec<Option<Link>>>,
@@ -33,7 +35,7 @@ pub(super) struct Nodes {
 
 impl Nodes {
     /// Lays out folders, links and configurations, and starts the founders.
-    pub(super) fn start(folder: &Path) -> io::Result<Self> {
+    pub(super) fn start(folder: &Path, runtime: Runtime) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         // The ports stay taken until every one is chosen, so that no two are the same.
         let ports: Vec<_> =
@@ -50,7 +52,8 @@ impl Nodes {
         }
         let processes = Mutex::new((0..COUNT).map(|_| None).collect());
         let fronts = addresses.iter().copied().map(Link::open).collect::<io::Result<_>>()?;
-        let nodes = Self { folder: folder.to_path_buf(), addresses, links, fronts, processes };
+        let nodes =
+            Self { folder: folder.to_path_buf(), runtime, addresses, links, fronts, processes };
         for node in 0..COUNT {
             fs::write(nodes.config_of(node), nodes.configuration(node))?;
         }
@@ -86,7 +89,7 @@ impl Nodes {
         let log = self.folder.join(format!("node{}.log", node + 1));
         let log = File::options().create(true).append(true).open(log)?;
         let child = Command::new(std::env::current_exe()?)
-            .args(["serve", "--config"])
+            .args(["serve", "--runtime", self.runtime.name(), "--config"])
             .arg(self.config_of(node))
             .args(self.joins(node))
             .stdin(Stdio::null())

@@ -6,6 +6,7 @@ mod planted;
 mod replay;
 mod run;
 mod script;
+mod sense;
 
 use crate::verdict::conclude;
 use clap::Subcommand;
@@ -15,6 +16,8 @@ use std::process::ExitCode;
 pub(crate) enum Sim {
     /// Run seeds, and check every promise after every event.
     Run(run::Run),
+    /// Run failure detectors and gossip under faults, and check what they promise once these end.
+    Sense(sense::Sense),
     /// Build each planted bug and hunt it with the simulator.
     Planted(planted::Planted),
     /// Visit every reachable state of a small group.
@@ -31,6 +34,7 @@ pub(crate) enum Sim {
 pub(crate) fn run(command: Sim) -> ExitCode {
     match command {
         Sim::Run(run) => run.run(),
+        Sim::Sense(sense) => sense.run(),
         Sim::Planted(planted) => planted.run(),
         Sim::Explore(explore) => explore.run(),
         Sim::CheckHistory(check) => check.run(),

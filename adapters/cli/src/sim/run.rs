@@ -88,7 +88,7 @@ impl Machine {
     }
 }
 
-fn range(text: &str) -> Result<(u64, u64), String> {
+pub(super) fn range(text: &str) -> Result<(u64, u64), String> {
     let advice = "write FIRST..END, such as 0..2000";
     let (first, end) = text.split_once("..").ok_or(advice)?;
     let number = |text: &str| text.parse::<u64>().map_err(|_| advice.to_owned());

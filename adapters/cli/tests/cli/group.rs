@@ -6,12 +6,26 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
+
+/// Runs tests on each runtime: they take its name.
+macro_rules! on_each_runtime {
+    ($($test:ident),* $(,)?) => {
+        mod on_std {
+            $(#[test] fn $test() { super::$test("std"); })*
+        }
+        mod on_tokio {
+            $(#[test] fn $test() { super::$test("tokio"); })*
+        }
+    };
+}
+pub(crate) use on_each_runtime;
 
 /// Nodes numbered from 1, each a process; they end with the value, and their data with them.
 pub(crate) struct Group {
     folder: TempDir,
+    runtime: &'static str,
     is_recorded: bool,
     /// How many of the nodes found the group, and how many are to vote.
     founders: usize,
@@ -22,33 +36,39 @@ pub(crate) struct Group {
 
 impl Group {
     /// Starts a group of so many nodes, and waits until one of them leads.
-    pub(crate) fn start(count: usize) -> Self {
-        Self::start_so(count, count, false)
+    pub(crate) fn start(count: usize, runtime: &'static str) -> Self {
+        Self::start_so(count, count, runtime, false)
     }
 
     /// Starts a group of so many founders that wants more voters.
-    pub(crate) fn start_wanting(count: usize, wanted: usize) -> Self {
-        Self::start_so(count, wanted, false)
+    pub(crate) fn start_wanting(count: usize, wanted: usize, runtime: &'static str) -> Self {
+        Self::start_so(count, wanted, runtime, false)
     }
 
     /// The same, and each node is recorded.
-    pub(crate) fn start_recorded(count: usize) -> Self {
-        Self::start_so(count, count, true)
+    pub(crate) fn start_recorded(count: usize, runtime: &'static str) -> Self {
+        Self::start_so(count, count, runtime, true)
     }
 
-    fn start_so(count: usize, wanted: usize, is_recorded: bool) -> Self {
+    fn start_so(count: usize, wanted: usize, runtime: &'static str, is_recorded: bool) -> Self {
         // Another process may take a port between our choice and its use; then others are chosen.
-        let group =
-            await_some("a group with free ports", || Self::try_start(count, wanted, is_recorded));
+        let group = await_some("a group with free ports", || {
+            Self::try_start(count, wanted, runtime, is_recorded)
+        });
         group.await_leader();
         group
     }
 
-    fn try_start(count: usize, wanted: usize, is_recorded: bool) -> Option<Self> {
+    fn try_start(
+        count: usize,
+        wanted: usize,
+        runtime: &'static str,
+        is_recorded: bool,
+    ) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let ports = free_ports(count);
         let (founders, nodes) = (count, Vec::new());
-        let mut group = Self { folder, is_recorded, founders, wanted, ports, nodes };
+        let mut group = Self { folder, runtime, is_recorded, founders, wanted, ports, nodes };
         for node in 1..=count {
             fs::write(group.config(node), group.configuration(node)).expect("room for a file");
             group.nodes.push(None);
@@ -100,11 +120,7 @@ impl Group {
         node
     }
 
-    /// Takes a node's data away, which does not run.
-    pub(crate) fn lose_data(&self, node: usize) {
-        fs::remove_dir_all(self.data(node)).expect("its data");
-    }
-
+    /// A node's data folder.
     pub(crate) fn data(&self, node: usize) -> PathBuf {
         self.folder.path().join("data").join(node.to_string())
     }
@@ -123,7 +139,7 @@ impl Group {
     fn spawn_with(&mut self, node: usize, more: &str) {
         let log = self.folder.path().join(format!("node{node}.log"));
         let log = File::options().create(true).append(true).open(log).expect("room for a log");
-        let mut serve = command(&format!("serve{more} --config"));
+        let mut serve = command(&format!("serve --runtime {}{more} --config", self.runtime));
         serve.arg(self.config(node)).stdout(Stdio::null()).stderr(log);
         if self.is_recorded {
             serve.arg("--record").arg(self.recording(node));
@@ -136,6 +152,14 @@ impl Group {
         if let Some(mut child) = self.nodes[node - 1].take() {
             child.kill().and_then(|()| child.wait()).expect("a child");
         }
+    }
+
+    /// Asks a node to end, and returns its exit code once it has.
+    pub(crate) fn terminate(&mut self, node: usize) -> Option<i32> {
+        let mut child = self.nodes[node - 1].take().expect("it runs");
+        let asked = Command::new("kill").arg(child.id().to_string()).status();
+        assert!(asked.expect("there is a kill").success());
+        child.wait().expect("a child").code()
     }
 
     /// All that a node has written to its standard error.

@@ -1,6 +1,6 @@
 //! A lease on three real nodes, one of which is killed.
 
-use crate::group::Group;
+use crate::group::{Group, on_each_runtime};
 use crate::program::{Ran, await_some, command};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -15,9 +15,14 @@ fn objects(ran: Ran) -> Vec<Value> {
     ran.done().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-#[test]
-fn a_lease_outlives_the_leader_that_granted_it() {
-    let mut group = Group::start(3);
+on_each_runtime!(
+    a_leader_that_is_asked_to_end_leaves_another_in_its_place,
+    a_lease_outlives_the_leader_that_granted_it,
+    a_watch_ends_quietly_when_nobody_listens_any_more,
+);
+
+fn a_lease_outlives_the_leader_that_granted_it(runtime: &'static str) {
+    let mut group = Group::start(3, runtime);
     let lease = object(group.ask("lease acquire db --holder ann --for 10m --json"));
     let token = lease["token"].as_u64().expect("a token");
     assert_eq!((&lease["scope"], &lease["holder"]), (&json!("db"), &json!("ann")));
@@ -73,9 +78,8 @@ fn a_lease_outlives_the_leader_that_granted_it() {
     assert!(lines[4].starts_with("3 of 3 nodes answer; node "), "{table}");
 }
 
-#[test]
-fn a_watch_ends_quietly_when_nobody_listens_any_more() {
-    let group = Group::start(1);
+fn a_watch_ends_quietly_when_nobody_listens_any_more(runtime: &'static str) {
+    let group = Group::start(1, runtime);
     let acquire = |scope: &str| group.ask(&format!("lease acquire {scope} --holder ann --for 10s"));
     let mut watch = command(&format!("lease watch --nodes {}", group.address(1)))
         .stdout(Stdio::piped())
@@ -95,4 +99,17 @@ fn a_watch_ends_quietly_when_nobody_listens_any_more() {
     let mut complaint = String::new();
     watch.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
     assert_eq!((status.code(), complaint.as_str()), (Some(0), ""));
+}
+
+fn a_leader_that_is_asked_to_end_leaves_another_in_its_place(runtime: &'static str) {
+    let mut group = Group::start(3, runtime);
+    group.ask("lease acquire db --holder ann --for 10m").done();
+    let leader = group.await_leader();
+    assert_eq!(group.terminate(leader), Some(0));
+    let said = group.said(leader);
+    let successor = format!("quorate: node {leader} leads\n");
+    let (_, after) = said.rsplit_once(&successor).expect("it led");
+    assert!(after.contains(" leads\n"), "it has seen who leads in its place:\n{said}");
+    assert!(said.ends_with(&format!("node {leader} of group 1 has ended\n")), "{said}");
+    assert!(group.ask("lease list").done().contains("1 lease"));
 }

@@ -1,9 +1,14 @@
 //! Nodes come and go, as real processes: joins, leaves, a leader that leaves, a disk that is lost.
 
-use crate::group::Group;
+use crate::group::{Group, on_each_runtime};
 use crate::program::{await_some, quorate};
 use serde_json::Value;
 use std::fs;
+
+on_each_runtime!(
+    a_lease_is_held_while_the_group_grows_shrinks_and_loses_its_leader_and_a_disk,
+    whoever_cannot_join_or_leave_is_told_why_in_one_line,
+);
 
 /// What `members --json` says, a row for each member.
 fn members(group: &Group) -> Vec<Value> {
@@ -30,9 +35,10 @@ fn token(group: &Group) -> u64 {
     lease["token"].as_u64().expect("a token")
 }
 
-#[test]
-fn a_lease_is_held_while_the_group_grows_shrinks_and_loses_its_leader_and_a_disk() {
-    let mut group = Group::start_wanting(3, 5);
+fn a_lease_is_held_while_the_group_grows_shrinks_and_loses_its_leader_and_a_disk(
+    runtime: &'static str,
+) {
+    let mut group = Group::start_wanting(3, 5, runtime);
     group.ask("lease acquire db --holder ann --for 1h").done();
     let held = token(&group);
     assert_eq!((group.join(), group.join()), (4, 5));
@@ -74,9 +80,8 @@ fn a_lease_is_held_while_the_group_grows_shrinks_and_loses_its_leader_and_a_disk
     assert_eq!(token(&group), held);
 }
 
-#[test]
-fn whoever_cannot_join_or_leave_is_told_why_in_one_line() {
-    let mut group = Group::start_wanting(1, 3);
+fn whoever_cannot_join_or_leave_is_told_why_in_one_line(runtime: &'static str) {
+    let mut group = Group::start_wanting(1, 3, runtime);
     let refused = |ran: crate::program::Ran, code: i32, why: &str| {
         let line = ran.failed(code);
         assert!(line.contains(why), "{line}");
@@ -92,8 +97,9 @@ fn whoever_cannot_join_or_leave_is_told_why_in_one_line() {
         fs::write(&file, text).expect("room for a file");
         file.display().to_string()
     };
-    let serve =
-        |file: &str, more: &str| quorate(format!("serve --config {file} {more}").trim_end());
+    let serve = |file: &str, more: &str| {
+        quorate(format!("serve --runtime {runtime} --config {file} {more}").trim_end())
+    };
     let join = format!("--join {}", group.address(1));
     refused(serve(&joiner(2, "a", ""), ""), 1, "has not joined yet");
     refused(serve(&joiner(1, "b", ""), &join), 1, "choose another id, or replace it");

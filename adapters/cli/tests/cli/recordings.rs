@@ -1,6 +1,6 @@
 //! Real nodes that are recorded, killed, and run again.
 
-use crate::group::Group;
+use crate::group::{Group, on_each_runtime};
 use crate::program::{Ran, await_some, command, quorate};
 use std::fs;
 use std::path::Path;
@@ -31,9 +31,14 @@ fn await_recorded(group: &Group, node: usize, scope: &str) {
 /// More steps than any recording here has.
 const ALL: &str = "1000000000";
 
-#[test]
-fn recorded_nodes_that_were_killed_replay_bit_for_bit() {
-    let mut group = Group::start_recorded(3);
+on_each_runtime!(
+    recorded_nodes_that_were_killed_replay_bit_for_bit,
+    a_replay_tells_as_much_as_it_is_asked_for,
+    a_recording_that_was_cut_or_damaged_is_told_so,
+);
+
+fn recorded_nodes_that_were_killed_replay_bit_for_bit(runtime: &'static str) {
+    let mut group = Group::start_recorded(3, runtime);
     for scope in ["one", "two", "three"] {
         group.ask(&format!("lease acquire {scope} --holder ann --for 10m")).done();
     }
@@ -70,9 +75,8 @@ fn recorded_nodes_that_were_killed_replay_bit_for_bit() {
     assert_eq!(steps(replay(&kept, &[])).1, verdict);
 }
 
-#[test]
-fn a_replay_tells_as_much_as_it_is_asked_for() {
-    let mut group = Group::start_recorded(1);
+fn a_replay_tells_as_much_as_it_is_asked_for(runtime: &'static str) {
+    let mut group = Group::start_recorded(1, runtime);
     group.ask("lease acquire door --holder ann --for 10m").done();
     await_recorded(&group, 1, "door");
     group.kill(1);
@@ -90,9 +94,8 @@ fn a_replay_tells_as_much_as_it_is_asked_for() {
     assert!(then.lines().last().unwrap().starts_with("replay: ok steps=3 hash="), "{then}");
 }
 
-#[test]
-fn a_recording_that_was_cut_or_damaged_is_told_so() {
-    let mut group = Group::start_recorded(1);
+fn a_recording_that_was_cut_or_damaged_is_told_so(runtime: &'static str) {
+    let mut group = Group::start_recorded(1, runtime);
     group.ask("lease acquire door --holder ann --for 10m").done();
     await_recorded(&group, 1, "door");
     group.kill(1);

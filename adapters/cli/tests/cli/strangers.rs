@@ -1,6 +1,6 @@
 //! What a node makes of those who do not speak its language, and of those who want its place.
 
-use crate::group::Group;
+use crate::group::{Group, on_each_runtime};
 use crate::program::{PATIENCE, await_some, quorate};
 use quorate::id::GroupId;
 use quorate_host::frame::{self, Kind};
@@ -33,9 +33,14 @@ fn with(mut frame: Vec<u8>, at: usize, bytes: &[u8]) -> Vec<u8> {
     frame
 }
 
-#[test]
-fn a_node_hangs_up_on_what_it_does_not_understand_and_serves_on() {
-    let group = Group::start(1);
+on_each_runtime!(
+    a_node_hangs_up_on_what_it_does_not_understand_and_serves_on,
+    a_group_that_the_nodes_do_not_serve_is_told,
+    a_port_or_a_folder_that_another_has_is_refused,
+);
+
+fn a_node_hangs_up_on_what_it_does_not_understand_and_serves_on(runtime: &'static str) {
+    let group = Group::start(1, runtime);
     let strangers = [
         (b"GET / HTTP/1.1\r\nHost: quorate\r\n\r\n".to_vec(), "no quorate frame"),
         (with(hello(), 0, &u32::MAX.to_le_bytes()), "no quorate frame"),
@@ -52,9 +57,8 @@ fn a_node_hangs_up_on_what_it_does_not_understand_and_serves_on() {
     }
 }
 
-#[test]
-fn a_group_that_the_nodes_do_not_serve_is_told() {
-    let group = Group::start(1);
+fn a_group_that_the_nodes_do_not_serve_is_told(runtime: &'static str) {
+    let group = Group::start(1, runtime);
     let nodes = format!("--group 2 --timeout 500ms --nodes {}", group.address(1));
     for ask in ["lease list", "status"] {
         let ran = quorate(&format!("{ask} {nodes}"));
@@ -63,9 +67,8 @@ fn a_group_that_the_nodes_do_not_serve_is_told() {
     }
 }
 
-#[test]
-fn a_port_or_a_folder_that_another_has_is_refused() {
-    let mut group = Group::start(1);
+fn a_port_or_a_folder_that_another_has_is_refused(runtime: &'static str) {
+    let mut group = Group::start(1, runtime);
     let config = group.config(1);
     let serve = format!("serve --config {}", config.display());
     let line = quorate(&serve).failed(1);

@@ -27,6 +27,7 @@
 //! There is no part of a recording that could be thrown away: a replay begins at the beginning. So
 //! a recording has a limit, and ends there.
 
+pub mod file;
 mod reader;
 mod recorder;
 mod replay;

@@ -6,7 +6,7 @@
 //! operating system at once and never synced: a kill loses a moment of it, a power cut more, and
 //! what is left is good up to its last whole record.
 
-use quorate_host::recording::{MAGIC, Recorder, Tape};
+use super::{MAGIC, Recorder, Tape};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -23,8 +23,10 @@ const WAITING: usize = 64 << 20;
 /// How long a node that ends waits for the rest to be written.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A recorder that writes to a file.
-pub(crate) fn recorder(path: &Path) -> Recorder {
+/// A recorder that writes to a file, once the data folder is ours. If it cannot be written that is told
+/// in one line, and the node does without.
+#[must_use]
+pub fn recorder(path: &Path) -> Recorder {
     let tape = FileTape { path: path.to_path_buf(), at: At::Rest };
     Recorder::new(Box::new(tape), LIMIT)
 }
