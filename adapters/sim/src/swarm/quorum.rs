@@ -67,11 +67,11 @@ impl<H: Hosted> World<H> {
         !left.is_empty() && goes_on && in_force.all(|it| is_held(&it))
     }
 
-    /// Whoever has a disk and is not told to leave, as far as anybody has applied; and founders that
-    /// were not introduced.
+    /// Whoever has a disk and was not told to leave, and founders that were not introduced.
     pub(super) fn staying(&self) -> Members {
         let register = &self.seats.register;
-        register.staying().and(register.strangers(u64::MAX)).shared(self.alive())
+        let seats = register.staying().and(register.strangers(u64::MAX)).shared(self.alive());
+        seats.iter().filter(|slot| !self.is_told(slot.position())).collect()
     }
 
     /// The machines of those of these that are up.

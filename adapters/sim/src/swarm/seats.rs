@@ -183,6 +183,11 @@ impl<H: Hosted> World<H> {
         last.or_else(|| (at.number() < self.setup.founders).then(|| founder_at(at)))
     }
 
+    /// Whether who has a slot was told to leave, though nobody may have applied it yet.
+    pub(super) fn is_told(&self, slot: usize) -> bool {
+        self.sits(slot).is_some_and(|life| self.seats.told.contains(&life))
+    }
+
     /// M4, when a leader has appended a configuration; and what can be seen in it.
     pub(super) fn see_configured(&mut self, slot: u8, before: &Configured) -> Verdict {
         let me = usize::from(slot);
