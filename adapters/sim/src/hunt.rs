@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     let (Some(machine), (Ok(first), Ok(end))) = (machine_of(machine), seeds) else {
         return usage();
     };
-    let plan = Plan { machine, events: EVENTS, amnesia: false, is_told: false };
+    let plan = Plan { machine, events: EVENTS, ..Plan::default() };
     for seed in first..end {
         let report = run(seed, &plan);
         let Some(violation) = report.violation else { continue };

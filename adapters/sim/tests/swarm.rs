@@ -5,7 +5,8 @@
 use quorate_sim::swarm::run::{Machine, Plan, run};
 use std::collections::BTreeSet;
 
-const PLAN: Plan = Plan { machine: Machine::Raft, events: 3_000, amnesia: false, is_told: false };
+const PLAN: Plan =
+    Plan { machine: Machine::Raft, events: 3_000, amnesia: false, network: None, is_told: false };
 
 #[test]
 fn forty_seeds_of_each_machine_break_no_promise() {

@@ -70,15 +70,22 @@ impl Roster {
     pub(crate) fn plan(&self, config: &Config, sight: &Sight) -> Option<Step> {
         let leaving = self.slots(|seat| seat.leaves);
         let staying = self.slots(|seat| !seat.leaves);
-        begin(staying, sight)
-            .or_else(|| self.fill(config, leaving, sight))
-            .or_else(|| remove(leaving, sight))
-            .or_else(|| self.evict(config, staying, sight))
-            .or_else(|| self.vacate(leaving, sight))
-            .map(|step| match step {
-                Step::Change(_) | Step::Transfer(_) if sight.changing => Step::Wait,
-                step => step,
-            })
+        let changes =
+            [begin(staying, sight), self.fill(config, leaving, sight), remove(leaving, sight)];
+        let is_complete = changes.iter().all(Option::is_none);
+        let evicts = if is_complete { self.evict(config, staying, sight) } else { None };
+        let steps = changes.into_iter().chain([evicts, self.vacate(leaving, sight)]);
+        let mut steps = steps.flatten().map(|step| match step {
+            Step::Change(_) | Step::Transfer(_) if sight.changing => Step::Wait,
+            step => step,
+        });
+        // What waits holds up nothing else: it may wait for just that.
+        let first = steps.next()?;
+        Some(if first == Step::Wait {
+            steps.find(|it| *it != first).unwrap_or(first)
+        } else {
+            first
+        })
     }
 
     /// Brings voters in and lets voters go. Voters without a seat are as good as any: they have not been
@@ -92,7 +99,9 @@ impl Roster {
         // Who was never heard is taken for alive at first, and a short log takes everyone for fit.
         let ready = spares.shared(fit).shared(alive).shared(informed);
         let spare = ready.iter().next().filter(|_| is_wanted);
-        let goes = go.without(me).iter().next();
+        // Whoever is silent goes first: without it those who stay are a quorum sooner.
+        let others = go.without(me);
+        let goes = others.minus(alive).iter().chain(others.iter()).next();
         match (goes, spare) {
             (Some(goes), Some(spare)) => {
                 let swap = [Change::Remove(goes), Change::AddVoter(spare)];
@@ -109,7 +118,7 @@ impl Roster {
                 let has_quorum = |after: &Configuration| {
                     after.vote(|slot| Some(alive.contains(slot))) == Vote::Won
                 };
-                let after = go.without(me).iter().filter_map(without).find(has_quorum);
+                let after = others.iter().filter_map(without).find(has_quorum);
                 Some(after.map_or(Step::Wait, Step::Change))
             }
             (None, None) if go.contains(me) => {

@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use quorate_sim::swarm::Shrunk;
 use quorate_sim::swarm::counts::Counts;
 use quorate_sim::swarm::marks::{Mark, Marks};
+use quorate_sim::swarm::options;
 use quorate_sim::swarm::run::{self, Plan, Report};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,6 +34,9 @@ pub(crate) struct Run {
     /// Let members come back with empty disks under their own names: promises must be seen to break.
     #[arg(long)]
     amnesia: bool,
+    /// What lies between the members; drawn from the seed unless told.
+    #[arg(long, value_enum)]
+    network: Option<Network>,
     /// Tell the story of the run: for one seed.
     #[arg(long)]
     story: bool,
@@ -42,6 +46,30 @@ pub(crate) struct Run {
 enum Machine {
     Raft,
     Replica,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Network {
+    /// One building, and timeouts of 150 milliseconds.
+    Lan,
+    /// 40 to 250 milliseconds one way, one message in a hundred lost, and timeouts of a second.
+    Wan,
+}
+
+impl Network {
+    const fn of(self) -> options::Network {
+        match self {
+            Self::Lan => options::Network::Lan,
+            Self::Wan => options::Network::Wan,
+        }
+    }
+
+    const fn flag(self) -> &'static str {
+        match self {
+            Self::Lan => " --network lan",
+            Self::Wan => " --network wan",
+        }
+    }
 }
 
 impl Machine {
@@ -92,8 +120,13 @@ impl Totals {
 impl Run {
     pub(crate) fn run(self) -> ExitCode {
         let machine = self.machine.of();
-        let plan =
-            Plan { machine, events: self.events, amnesia: self.amnesia, is_told: self.story };
+        let plan = Plan {
+            machine,
+            events: self.events,
+            amnesia: self.amnesia,
+            network: self.network.map(Network::of),
+            is_told: self.story,
+        };
         let start = Instant::now();
         let (totals, failed) = self.run_all(&plan);
         let seconds = start.elapsed().as_secs_f64();
@@ -179,9 +212,10 @@ impl Run {
         }
         let events = plan.events;
         let replay = format!(
-            "quorate sim run --machine {machine} --seeds {seed}..{} --events {events}{}",
+            "quorate sim run --machine {machine} --seeds {seed}..{} --events {events}{}{}",
             seed + 1,
-            if plan.amnesia { " --amnesia" } else { "" }
+            if plan.amnesia { " --amnesia" } else { "" },
+            self.network.map_or("", Network::flag)
         );
         println!("sim: failed seed={seed} oracle={} replay: {replay}", violation.oracle);
         ExitCode::from(1)

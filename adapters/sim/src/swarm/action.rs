@@ -4,6 +4,8 @@
 use super::edit::Edit;
 use super::process::Call;
 use super::store::{Kept, Trouble};
+use quorate::id::{Incarnation, Slot};
+use quorate::membership::roster::Life;
 use std::fmt;
 
 /// One thing that happens, and when.
@@ -45,6 +47,10 @@ pub enum Act {
     Transfer(u8, u8),
     /// A member is asked to change the configuration.
     Change(u8, Edit),
+    /// A member is asked to give a life a seat.
+    Admit(u8, Admission),
+    /// A member is asked to let a life leave.
+    Dismiss(u8, Life),
     /// A member's host notes what is durable.
     Mark(u8),
     /// A client does something.
@@ -69,6 +75,19 @@ pub enum Act {
     Rate(u8, u64),
     /// A damaged copy of a packet arrives.
     Corrupt(PacketId, u64),
+}
+
+/// Who asks for a seat.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Admission {
+    /// Which life.
+    pub life: Life,
+    /// The slot at which it founded the group.
+    pub founder: Option<Slot>,
+    /// The life of the same node that it replaces.
+    pub replaces: Option<Incarnation>,
+    /// Where it is reached.
+    pub place: u8,
 }
 
 /// A packet's name: who made it, by the number of the action, its place in what that said, and whom

@@ -355,6 +355,7 @@ impl Hosted for Bare {
             Input::Suspect(slot) => self.below(now, raft::Input::Suspect(slot), None, said)?,
             Input::StepDown => self.below(now, raft::Input::StepDown, None, said)?,
             Input::Transfer(to) => self.below(now, raft::Input::Transfer(to), None, said)?,
+            Input::Admit { .. } | Input::Dismiss(_) => return Err(Refused::Meaningless),
             Input::Reconfigure(to) => self.below(now, raft::Input::Reconfigure(to), None, said)?,
         }
         self.settle(said);

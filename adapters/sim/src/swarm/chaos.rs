@@ -53,9 +53,10 @@ enum Fault {
     Churn,
     Doubt,
     Tick,
+    Roster,
 }
 
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 19] = [
     (|o| o.crash, Fault::Crash),
     (|o| o.outage, Fault::Outage),
     (|o| o.partition, Fault::Partition),
@@ -74,6 +75,7 @@ const KINDS: [Kind; 18] = [
     (|o| o.churn, Fault::Churn),
     (|o| o.doubt, Fault::Doubt),
     (|o| o.tick, Fault::Tick),
+    (|o| o.roster, Fault::Roster),
 ];
 
 impl<H: Hosted> Schedule<H> {
@@ -134,6 +136,7 @@ impl<H: Hosted> Schedule<H> {
             Fault::StepDown => self.act(Act::StepDown(lane), None, lane)?,
             Fault::Transfer => self.transfer()?,
             Fault::Churn => self.change()?,
+            Fault::Roster => self.tend_roster()?,
             Fault::Doubt if self.asleep[slot] > self.now => {}
             Fault::Doubt => {
                 let other = self.pick(members) as u8;

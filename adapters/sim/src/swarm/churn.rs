@@ -32,7 +32,7 @@ impl<H: Hosted> Schedule<H> {
     }
 
     /// One of those who lead, most often; nobody if it is asleep.
-    fn whom_to_ask(&mut self) -> Option<usize> {
+    pub(super) fn whom_to_ask(&mut self) -> Option<usize> {
         let leads = |slot: &usize| {
             self.world.members[*slot].machine.as_ref().is_some_and(|machine| machine.raft().leads())
         };

@@ -54,6 +54,7 @@ impl<H: Hosted> World<H> {
             self.hear_events(slot);
         }
         self.see_change(slot, &configured);
+        self.see_configured(slot, &configured)?;
         let machine = member_machine(&self.members, me);
         if self.said.outputs.is_empty() && Glance::at(machine) == before {
             return Ok(result);
@@ -77,6 +78,7 @@ impl<H: Hosted> World<H> {
             let commit = member_machine(&self.members, me).raft().commit();
             self.books.retired(me, commit)?;
         }
+        self.see_roster(slot)?;
         self.encode(slot, before, asked)?;
         self.perform(action, slot);
         Ok(result)

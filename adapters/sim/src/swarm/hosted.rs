@@ -3,8 +3,10 @@
 use super::vault::{Found, Query, Response, Vault};
 use quorate::client::{Reply, What};
 use quorate::hlc::{self, Stamp};
-use quorate::id::{ClientId, EntryId, Index, Members, Slot};
+use quorate::id::{ClientId, EntryId, Incarnation, Index, Members, Slot};
 use quorate::limits::Limits;
+use quorate::membership::Address;
+use quorate::membership::roster::{self, Life, Roster};
 use quorate::raft::{self, Configuration, Raft, Receipt, Snapshot, Write};
 use quorate::replica::{self, Body, Entry, Header, Outcome, Output, Replica, Request};
 use quorate::time::{Instant, Now, Span};
@@ -37,6 +39,8 @@ pub struct Setup {
     pub rests: bool,
     /// Whether those who join know who founded the group.
     pub informed: bool,
+    /// What the group should look like, if it keeps a roster.
+    pub roster: Option<roster::Config>,
     /// Seeds the members' generators.
     pub seed: u64,
 }
@@ -102,6 +106,19 @@ pub enum Input<'a, H: Hosted> {
     Transfer(Slot),
     /// Change the configuration.
     Reconfigure(Configuration),
+    /// Give a life a seat.
+    Admit {
+        /// Whom.
+        life: Life,
+        /// Where it is reached.
+        address: Address,
+        /// The slot at which it founded the group.
+        founder: Option<Slot>,
+        /// The life of the same node that it replaces.
+        replaces: Option<Incarnation>,
+    },
+    /// Let a life leave.
+    Dismiss(Life),
 }
 
 /// What a client wants done.
@@ -153,6 +170,10 @@ pub trait Hosted: Sized + Debug {
     fn deadline(&self) -> Option<Instant>;
     /// The Raft machine in it.
     fn raft(&self) -> &Raft;
+    /// Who sits where, if it knows what that is.
+    fn roster(&self) -> Option<&Roster> {
+        None
+    }
     /// The last entry applied.
     fn applied(&self) -> EntryId;
     /// The entries from `first` to `last`.
@@ -227,7 +248,7 @@ impl Hosted for Replica<Vault> {
         let config = replica::Config {
             raft: setup.raft(me, life),
             clock,
-            roster: quorate::membership::roster::Config::default(),
+            roster: setup.roster.unwrap_or_default(),
         };
         let mut replica = Self::recover(config, Vault::new(setup.limits), snapshot)
             .map_err(|error| error.to_string())?;
@@ -252,6 +273,10 @@ impl Hosted for Replica<Vault> {
             Input::StepDown => replica::Input::StepDown,
             Input::Transfer(to) => replica::Input::Transfer(to),
             Input::Reconfigure(to) => replica::Input::Reconfigure(to),
+            Input::Admit { life, address, founder, replaces } => {
+                replica::Input::Admit { life, address, founder, replaces }
+            }
+            Input::Dismiss(life) => replica::Input::Dismiss(life),
         };
         Machine::step(self, now, input, said)
     }
@@ -264,6 +289,9 @@ impl Hosted for Replica<Vault> {
     }
     fn raft(&self) -> &Raft {
         self.raft()
+    }
+    fn roster(&self) -> Option<&Roster> {
+        Some(self.roster())
     }
     fn applied(&self) -> EntryId {
         self.applied().entry

@@ -143,6 +143,18 @@ marks! {
     FenceClosed = "a fence refuses an old token",
     Undecided = "a search ends before it has an order for a register's history",
     CasFailed = "a register does not hold what was expected",
+    Introduced = "a founder is introduced to the roster",
+    NodeJoined = "a node that was admitted comes to vote, under load",
+    Swapped = "a spare takes a leaver's place in one change",
+    LifeReplaced = "a node that lost its disk has a seat in another life",
+    CameAgain = "a node that has left has a seat in another life",
+    SlotGivenTwice = "a slot is given to another",
+    Evicted = "a member is evicted because it is silent",
+    LeaderLeft = "a leader that was to leave is removed",
+    Vacated = "a seat is vacated",
+    OtherLife = "a message from or for whoever had a slot before is dropped",
+    Unfit = "a change of the roster is refused because it makes no sense",
+    StandsBy = "a member stands by because enough others vote",
 }
 
 impl Mark {
@@ -250,6 +262,7 @@ impl Marks {
             Refused::Lagging { .. } => self.hit(Mark::LaggardRefused),
             Refused::Transferring => self.hit(Mark::TransferBusy),
             Refused::Clock(_) => self.hit(Mark::ClockRefused),
+            Refused::Unfit(_) => self.hit(Mark::Unfit),
             _ => {}
         }
     }

@@ -9,10 +9,10 @@
 //! | room | concern |
 //! |---|---|
 //! | [`options`] | what may go wrong in a run, and how often |
-//! | `schedule`, `chaos`, `churn` | what happens next; the faults of networks, disks and clocks; who joins and who leaves |
+//! | `schedule`, `chaos`, `churn`, `guests` | what happens next; the faults of networks, disks and clocks; who joins and who leaves, by hand or by the roster |
 //! | `settle` | the second half of a run: everything is mended, and what was promised comes true |
 //! | [`action`], [`edit`], [`world`], `host`, `front`, `clients` | one thing that happens, and what it does to whom |
-//! | `reconfigure`, `quorum` | changes of the configuration; whether the group can go on |
+//! | `reconfigure`, `seats`, `quorum` | changes of the configuration; which life has which slot; whether the group can go on |
 //! | `store`, `clock`, `process` | a member's disk, anybody's clocks, a client |
 //! | [`hosted`], [`vault`], `bare`, [`yours`] | what is run: the replica, Raft alone, or your state machine |
 //! | [`oracle`], `linear` | what must hold |
@@ -28,6 +28,7 @@ mod clock;
 pub mod counts;
 pub mod edit;
 mod front;
+mod guests;
 pub mod hash;
 mod host;
 pub mod hosted;
@@ -42,6 +43,7 @@ mod reconfigure;
 pub mod run;
 mod schedule;
 mod script;
+mod seats;
 mod settle;
 mod shrink;
 mod store;

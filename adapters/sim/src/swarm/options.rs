@@ -5,6 +5,7 @@
 use super::hash::fold;
 use super::hosted::Setup;
 use quorate::limits::{BOARD, Limits};
+use quorate::membership::roster;
 use quorate::rng::Rng;
 use quorate::time::Span;
 use std::fmt;
@@ -93,17 +94,57 @@ options! {
     wild, clockless,
     /// More than a minority may be destroyed.
     doom,
+    /// The group keeps a roster: the rate of what becomes of it, how many should vote, after how long
+    /// a silence a voter is evicted, and how few voters that may leave.
+    roster, wanted, evict, least_voters,
+    /// The least time that a message takes, and how much longer it may be, where that is not drawn.
+    least, jitter,
     /// While the others settle, one member stays half connected; one comes back far behind; and a
     /// leader dies in the midst of a change.
     outsider, lag, interrupt,
 }
 
+/// What lies between members.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Network {
+    /// One building: half a millisecond, give or take, and timeouts of 150.
+    Lan,
+    /// The world: 40 to 250 milliseconds one way, one message in a hundred lost, timeouts of a second.
+    Wan,
+}
+
+impl Network {
+    const fn timeout(self) -> u64 {
+        match self {
+            Self::Lan => 150_000,
+            Self::Wan => 1_000_000,
+        }
+    }
+
+    /// These options on such a network.
+    pub(super) fn under(self, options: Options) -> Options {
+        let (least, jitter, lost) = match self {
+            Self::Lan => (100, 900, 0),
+            Self::Wan => (40_000, 210_000, 10),
+        };
+        let (timeout, latency) = (self.timeout(), least + jitter / 2);
+        let (lost, heartbeat) = (options.lost.max(lost), timeout / 5);
+        Options { timeout, heartbeat, latency, least, jitter, lost, ..options }
+    }
+}
+
 impl Options {
     /// The options of a seed.
     pub fn of(seed: u64) -> Self {
+        Self::on(seed, None)
+    }
+
+    /// The options of a seed on a network, if that is not drawn too.
+    pub fn on(seed: u64, network: Option<Network>) -> Self {
         let mut rng = Rng::new(fold(seed, &"options"));
         let mut one_of = |choices: &[u64]| choices[rng.below(choices.len() as u64) as usize];
         let timeout = one_of(&[20_000, 50_000, 150_000, 150_000, 300_000, 1_000_000]);
+        let timeout = network.map_or(timeout, Network::timeout);
         let entries = one_of(&[16, 24, 32, 64, 64, 200]);
         let max_offset = one_of(&[20_000, 50_000, 250_000, 250_000, 500_000]);
         let members = one_of(&[1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 7]);
@@ -131,6 +172,9 @@ impl Options {
             leasing: one_of(&[0, 20, 50, 80]),
             ..Self::default()
         };
+        if let Some(network) = network {
+            options = network.under(options);
+        }
         // Half of all faults are left out of any one run, and one run in sixteen has none at all.
         let quiet = one_of(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]) == 1;
         let mut rate = |choices: &[u64]| {
@@ -138,7 +182,7 @@ impl Options {
             if quiet || one_of(&[0, 1]) == 0 { 0 } else { rate }
         };
         let every = [8 * timeout, 20 * timeout, 60 * timeout, 150 * timeout];
-        options.lost = rate(&[2, 10, 50, 150]);
+        options.lost = rate(&[2, 10, 50, 150]).max(options.lost);
         options.twice = rate(&[5, 30, 150]);
         options.replayed = rate(&[5, 20, 60]);
         options.corrupted = rate(&[1, 3]);
@@ -187,13 +231,42 @@ impl Options {
             options.members += options.spare;
             options.informed = one_of(&[0, 1]);
         }
+        options.draw_roster(seed);
         options
+    }
+
+    /// What a seed draws for groups that keep a roster, which one in three does. By chance of its own: a
+    /// machine without a roster goes through what it would without.
+    fn draw_roster(&mut self, seed: u64) {
+        let mut rng = Rng::new(fold(seed, &"seats"));
+        let mut one_of = |choices: &[u64]| choices[rng.below(choices.len() as u64) as usize];
+        let timeout = self.timeout;
+        self.roster = one_of(&[0, 0, 1]) * timeout * one_of(&[2, 5, 10, 30]);
+        if self.roster > 0 {
+            self.wanted = one_of(&[7, 7, 5, 3, 3, 2]);
+            self.evict = one_of(&[0, 1, 1]) * timeout * one_of(&[25, 40, 80]);
+            self.least_voters = one_of(&[1, 1, 2, 3]);
+        }
+    }
+
+    /// These for a machine that can keep a roster or cannot. With one, whoever has no seat holds nothing,
+    /// and nobody changes the configuration by hand. Whose clock is wrong must stay a minority of those
+    /// who vote, whoever comes and goes: so nobody's is.
+    pub(super) fn with_roster(self, can: bool) -> Self {
+        if self.roster == 0 || !can {
+            return Self { roster: 0, wanted: 0, evict: 0, least_voters: 0, ..self };
+        }
+        let founders = (self.members - self.spare).min(5);
+        let (spare, informed) = (7 - founders, 1);
+        let (churn, interrupt, outsider, wild, clockless) = (0, 0, 0, 0, 0);
+        let members = founders + spare;
+        Self { members, spare, informed, churn, interrupt, outsider, wild, clockless, ..self }
     }
 
     /// How the members are set up.
     pub fn setup(&self, seed: u64) -> Setup {
         let limits = Limits {
-            members: 7,
+            members: if self.roster > 0 { self.members as usize } else { 7 },
             runs: self.runs as usize,
             entries: self.entries as usize,
             batch: self.batch as usize,
@@ -215,6 +288,11 @@ impl Options {
             promotion_lag: self.gate.checked_sub(1).map(|lag| lag as u32),
             rests: self.rests > 0,
             informed: self.informed > 0,
+            roster: (self.roster > 0).then_some(roster::Config {
+                replication_factor: self.wanted as usize,
+                evict_after: (self.evict > 0).then_some(Span::micros(self.evict)),
+                min_voters: self.least_voters as usize,
+            }),
             seed: fold(seed, &"setup"),
         }
     }
@@ -234,7 +312,7 @@ mod tests {
     #[test]
     fn each_fault_is_in_some_runs_and_not_in_others() {
         let options: Vec<_> = (0..400).map(Options::of).collect();
-        let faults: [fn(&Options) -> u64; 16] = [
+        let faults: [fn(&Options) -> u64; 18] = [
             |o| o.lost,
             |o| o.cut,
             |o| o.crash,
@@ -251,6 +329,8 @@ mod tests {
             |o| o.spare,
             |o| o.transfer,
             |o| o.interrupt,
+            |o| o.roster,
+            |o| o.evict,
         ];
         for (place, fault) in faults.iter().enumerate() {
             assert!(options.iter().any(|o| fault(o) > 0), "fault {place} never is");

@@ -61,7 +61,17 @@ impl<H: Hosted> World<H> {
     pub(super) fn can_spare(&self, slot: u8) -> bool {
         let left = self.alive().without(Slot::new(slot));
         let mut in_force = left.iter().map(|slot| self.books.in_force(slot.position()));
-        !left.is_empty() && in_force.all(|it| it.voters().is_empty() || is_held_by(&it, left))
+        let is_held = |it: &Configuration| it.voters().is_empty() || is_held_by(it, left);
+        let goes_on = self.setup.roster.is_none()
+            || is_held(&self.books.agreed()) && !self.staying().without(Slot::new(slot)).is_empty();
+        !left.is_empty() && goes_on && in_force.all(|it| is_held(&it))
+    }
+
+    /// Whoever has a disk and was not told to leave, and founders that were not introduced.
+    pub(super) fn staying(&self) -> Members {
+        let register = &self.seats.register;
+        let seats = register.staying().and(register.strangers(u64::MAX)).shared(self.alive());
+        seats.iter().filter(|slot| !self.is_told(slot.position())).collect()
     }
 
     /// The machines of those of these that are up.
@@ -77,7 +87,11 @@ impl<H: Hosted> World<H> {
         self.up(these).any(|(slot, raft)| {
             let configuration = raft.configuration();
             let may = configuration.electorate().minus(configuration.witnesses());
-            let voters = self.up(these).filter(|(_, voter)| newest(voter) <= newest(raft));
+            // Whoever had the slot of another before is not known to those who have not heard of it.
+            let reaches = |to: Slot| to == slot || self.seats.reaches(slot.number(), to.number());
+            let voters = self
+                .up(these)
+                .filter(|(other, voter)| reaches(*other) && newest(voter) <= newest(raft));
             let voters = voters.map(|(slot, _)| slot).collect();
             may.contains(slot) && can_lead(raft) && is_held_by(configuration, voters)
         })

@@ -5,7 +5,7 @@ use super::bare::Bare;
 use super::counts::Counts;
 use super::hosted::Hosted;
 use super::marks::{Mark, Marks};
-use super::options::Options;
+use super::options::{Network, Options};
 use super::oracle::Violation;
 use super::schedule::Schedule;
 use super::shrink::{Shrunk, shrink as shrink_actions};
@@ -33,14 +33,24 @@ pub struct Plan {
     /// Whether members come back under their own names with empty disks, which no group can bear:
     /// the oracles must see it.
     pub amnesia: bool,
+    /// What lies between the members, if that is not drawn.
+    pub network: Option<Network>,
     /// Whether every action is kept, and the story told.
     pub is_told: bool,
+}
+
+impl Default for Plan {
+    /// A replica, as `quorate sim run` has it.
+    fn default() -> Self {
+        let (machine, network) = (Machine::Replica, None);
+        Self { machine, events: 20_000, amnesia: false, network, is_told: false }
+    }
 }
 
 impl Plan {
     /// What is drawn from a seed, and what the plan adds.
     fn options(&self, seed: u64) -> Options {
-        let options = Options::of(seed);
+        let options = Options::on(seed, self.network).with_roster(self.machine == Machine::Replica);
         if !self.amnesia {
             return options;
         }

@@ -381,6 +381,10 @@ impl<H: Hosted> Schedule<H> {
         let mut sent = std::mem::take(&mut self.world.sent);
         sent.drain(..).for_each(|packet| self.post(packet));
         self.world.sent = sent;
+        for arrived in std::mem::take(&mut self.world.seats.arrived) {
+            let after = self.down_time();
+            self.push(self.now + after, Due::Start(arrived));
+        }
         let place = usize::from(lane);
         if place < self.world.members.len() {
             let member = &self.world.members[place];
@@ -512,7 +516,11 @@ impl<H: Hosted> Schedule<H> {
     }
 
     fn latency(&mut self, from: usize, to: usize) -> u64 {
-        let took = self.options.latency / 2 + self.mean(self.options.latency);
+        let Options { least, jitter, .. } = self.options;
+        let took = match jitter {
+            0 => self.options.latency / 2 + self.mean(self.options.latency),
+            _ => least + self.rng.below(jitter + 1),
+        };
         let took = took + self.slow[from * self.lanes() + to];
         if self.options.coarse > 0 { took.next_multiple_of(1_000) } else { took }
     }

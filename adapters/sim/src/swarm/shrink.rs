@@ -199,6 +199,8 @@ pub(super) const fn is_in_lane(act: &Act, lane: u8) -> bool {
         | Act::StepDown(of)
         | Act::Transfer(of, _)
         | Act::Change(of, _)
+        | Act::Admit(of, _)
+        | Act::Dismiss(of, _)
         | Act::Mark(of)
         | Act::Call(of, _)
         | Act::Unreachable(of, _)

@@ -11,11 +11,12 @@ use super::hosted::{Answer, Hosted, Input, Said, Setup, Work};
 use super::marks::{Mark, Marks};
 use super::oracle::{Books, Change, Reference, Verdict, Violation, ensure};
 use super::process::Process;
+use super::seats::Seats;
 use super::store::{Kept, Store, Task};
 use super::story::{name, shown};
 use crate::trace::{Trace, What as Shape};
 use quorate::client::{Reply, What};
-use quorate::id::{ClientId, Index, Slot, Term};
+use quorate::id::{ClientId, Index, Members, Slot, Term};
 use quorate::lease::holder;
 use quorate::lease::{Fence, Name, Token};
 use quorate::raft::{Read, Write};
@@ -34,6 +35,10 @@ pub struct Packet<E> {
     pub from: u8,
     /// Which life of the sender it is from.
     pub life: u64,
+    /// How many had the slots at both ends before who has sent it, and before whom it is for.
+    pub sittings: (u32, u32),
+    /// All know that its sender was removed.
+    pub is_out: bool,
     /// What it is.
     pub content: Rc<Content<E>>,
 }
@@ -69,7 +74,7 @@ pub struct Member<H> {
     /// How often it was started.
     pub lives: u64,
     /// What its civil clock showed when it last died.
-    showed: Option<Wall>,
+    pub(super) showed: Option<Wall>,
     /// Its disk is gone or refused: it will not start again.
     pub is_lost: bool,
     pub(super) waiting: VecDeque<(Index, Asked)>,
@@ -93,12 +98,16 @@ pub struct World<H: Hosted> {
     pub members: Vec<Member<H>>,
     /// The clients; their lanes follow those of the members.
     pub processes: Vec<Process>,
+    /// How large a file of a log is.
+    pub(super) segment_bytes: u64,
     /// What was sent in the last action.
     pub sent: Vec<Packet<H::Entry>>,
     /// The oracles' books.
     pub books: Books<H::Entry>,
     pub(super) reference: Reference,
     pub(super) fences: BTreeMap<Name, (Fence, Token)>,
+    /// Which life has which slot.
+    pub(super) seats: Seats,
     /// What happened, and how often.
     pub marks: Marks,
     /// How many of each thing happened.
@@ -128,6 +137,7 @@ pub struct World<H: Hosted> {
 impl<H: Hosted> World<H> {
     /// A group that has never lived before, with so many clients; nobody is started yet.
     pub fn new(setup: Setup, clients: u8, segment_bytes: u64, margin: holder::Config) -> Self {
+        let is_seated = |slot: u8| setup.roster.is_none() || slot < setup.founders;
         let members = (0..setup.members)
             .map(|slot| Member {
                 machine: None,
@@ -135,7 +145,7 @@ impl<H: Hosted> World<H> {
                 clocks: Clocks::starting_at(1_000_000),
                 lives: 0,
                 showed: None,
-                is_lost: false,
+                is_lost: !is_seated(slot),
                 waiting: VecDeque::new(),
                 reading: VecDeque::new(),
             })
@@ -150,8 +160,10 @@ impl<H: Hosted> World<H> {
             reference: Reference::new(setup.limits),
             processes: (0..clients).map(process).collect(),
             members,
+            segment_bytes,
             sent: Vec::new(),
             fences: BTreeMap::new(),
+            seats: Seats::new(setup.members, setup.founders()),
             marks: Marks::default(),
             counts: Counts::default(),
             hash: setup.seed,
@@ -246,6 +258,8 @@ impl<H: Hosted> World<H> {
             }
             Act::Transfer(slot, to) => self.transfer(action, slot, to),
             Act::Change(slot, edit) => self.change(action, slot, edit),
+            Act::Admit(slot, admission) => self.admit(action, slot, admission),
+            Act::Dismiss(slot, life) => self.dismiss(action, slot, life),
             Act::Mark(slot) => {
                 self.members[usize::from(slot)].store.mark();
                 Ok(())
@@ -369,7 +383,7 @@ impl<H: Hosted> World<H> {
             self.marks.hit(Mark::SnapshotAhead);
         }
         self.members[me].machine = Some(machine);
-        Ok(())
+        self.see_roster(slot)
     }
 
     /// A member's disk is of no more use.
@@ -409,7 +423,13 @@ impl<H: Hosted> World<H> {
 
     /// Clients' questions that members have taken and not answered.
     pub fn open_questions(&self) -> usize {
-        self.members.iter().map(|member| member.waiting.len() + member.reading.len()).sum()
+        self.open_questions_of(Members::first(self.members.len()))
+    }
+
+    /// Those that these members have taken.
+    pub(super) fn open_questions_of(&self, these: Members) -> usize {
+        let members = these.iter().filter_map(|slot| self.members.get(slot.position()));
+        members.map(|member| member.waiting.len() + member.reading.len()).sum()
     }
 
     pub(super) fn send(&mut self, from: u8, to: u8, content: &Rc<Content<H::Entry>>) {
@@ -421,7 +441,8 @@ impl<H: Hosted> World<H> {
             let (message, to) = (name(id), usize::from(to));
             self.tell(from, Shape::Sent { message, to }, || format!("→ {of} {words}"));
         }
-        self.sent.push(Packet { id, from, life, content: Rc::clone(content) });
+        let (sittings, is_out) = (self.seats.ends(from, to), self.is_out(from));
+        self.sent.push(Packet { id, from, life, sittings, is_out, content: Rc::clone(content) });
     }
 
     pub(super) fn deliver(&mut self, action: &Action, packet: &Packet<H::Entry>) -> Verdict {
@@ -439,9 +460,15 @@ impl<H: Hosted> World<H> {
                 if packet.life != sender {
                     self.marks.hit(Mark::OldLife);
                 }
+                if !self.seats.takes(packet) {
+                    self.marks.hit(Mark::OtherLife);
+                    return Ok(());
+                }
+                let before = self.reign_of(lane);
                 let (from, header) = (Slot::new(from), *header);
-                self.step(action, lane, Input::Message { from, header, entries, chunk }, None)
-                    .map(drop)
+                let input = Input::Message { from, header, entries, chunk };
+                self.step(action, lane, input, None)?.ok();
+                self.disturbed(packet, before)
             }
             Content::Request(attempt, what, work) => {
                 self.request(action, lane, from, (*attempt, *what), work.as_ref())

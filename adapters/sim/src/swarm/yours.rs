@@ -51,6 +51,7 @@ use super::vault::{Command, Found, Query};
 use quorate::client::{Reply, What};
 use quorate::hlc::{self, Stamp};
 use quorate::id::{ClientId, EntryId, Index, Slot};
+use quorate::membership::Roster;
 use quorate::raft::{Raft, Snapshot, Write};
 use quorate::replica::{self, Entry, Header, Replica, Request};
 use quorate::time::{Instant, Now};
@@ -73,8 +74,7 @@ pub trait Workload:
 /// Runs a seed, with faults until so many events have happened.
 #[must_use]
 pub fn run<S: Workload>(seed: u64, events: u64) -> Report {
-    let plan =
-        Plan { machine: super::run::Machine::Replica, events, amnesia: false, is_told: false };
+    let plan = Plan { machine: super::run::Machine::Replica, events, ..Plan::default() };
     run_hosted::<Yours<S>>(seed, &plan)
 }
 
@@ -100,7 +100,7 @@ impl<S: Workload> Hosted for Yours<S> {
         let config = replica::Config {
             raft: setup.raft(me, life),
             clock,
-            roster: quorate::membership::roster::Config::default(),
+            roster: setup.roster.unwrap_or_default(),
         };
         let mut replica =
             Replica::recover(config, S::begin(), snapshot).map_err(|error| error.to_string())?;
@@ -125,6 +125,10 @@ impl<S: Workload> Hosted for Yours<S> {
             Input::StepDown => replica::Input::StepDown,
             Input::Transfer(to) => replica::Input::Transfer(to),
             Input::Reconfigure(to) => replica::Input::Reconfigure(to),
+            Input::Admit { life, address, founder, replaces } => {
+                replica::Input::Admit { life, address, founder, replaces }
+            }
+            Input::Dismiss(life) => replica::Input::Dismiss(life),
         };
         Machine::step(&mut self.0, now, input, said)
     }
@@ -137,6 +141,9 @@ impl<S: Workload> Hosted for Yours<S> {
     }
     fn raft(&self) -> &Raft {
         self.0.raft()
+    }
+    fn roster(&self) -> Option<&Roster> {
+        Some(self.0.roster())
     }
     fn applied(&self) -> EntryId {
         self.0.applied().entry

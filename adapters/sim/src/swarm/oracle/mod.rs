@@ -28,6 +28,9 @@
 //! | C2 | a stamp is not behind the clock of who makes it |
 //! | C3 | a stamp is not ahead of the clock of who accepts it by more than the offset |
 //! | C5 | a clock goes on above its stamps after a restart |
+//! | M3 | a seat is given to a life that is later than every one of its node; who left does not come back |
+//! | M4 | rosters of one entry are the same; who belongs has a seat; a slot is free when all know it |
+//! | M6 | whoever is known by all to be removed changes neither a term nor a leader |
 //! | Q1 | no collection is larger than its limit |
 //! | Q2 | no step says more than it may |
 //! | Q4 | nothing panics |
@@ -41,6 +44,7 @@
 //! | V6 | and nobody talks more than is needed |
 //! | V7 | a member that lags catches up under load |
 //! | V8 | a joint configuration is left, and whoever leads votes |
+//! | V9 | whoever was admitted belongs, and votes if it is wanted; whoever was to leave is gone |
 //!
 //! What is not here: a counter of a clock that wraps (C4) shows as C1. A stamp is one number and so
 //! totally ordered (C6); stamps of two members may be equal, for it is the log that orders. How much
@@ -49,6 +53,7 @@
 mod configuration;
 mod lease;
 mod raft;
+mod roster;
 mod state;
 mod trail;
 
@@ -57,6 +62,8 @@ mod tests;
 
 pub use lease::Leases;
 pub use raft::{Books, Glance};
+pub use roster::Register;
+pub(super) use roster::founder_at;
 pub use state::Reference;
 pub use trail::{Canon, Change, Disk, Trail};
 

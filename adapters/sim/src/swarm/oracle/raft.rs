@@ -64,12 +64,15 @@ struct Member {
     /// Reads that it took: what must be applied before each is served.
     reads: VecDeque<(Read, u64)>,
     clock: Option<quorate::hlc::Stamp>,
+    /// How many had this slot before it.
+    sitting: u32,
 }
 
 /// A leader, with its log as of its election.
 #[derive(Clone, Debug)]
 struct Reign {
     leader: Slot,
+    sitting: u32,
     trail: Trail,
 }
 
@@ -77,6 +80,8 @@ struct Reign {
 #[derive(Clone, Debug)]
 pub struct Books<E> {
     members: Vec<Member>,
+    /// The disks of those that had a slot once, and do not come back: they count where they counted.
+    former: Vec<(usize, Disk)>,
     canon: Canon,
     configurations: Configurations,
     /// The committed entries, from the first.
@@ -100,6 +105,7 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
     pub fn new(members: u8, founders: Members, informed: bool, max_offset: Span) -> Self {
         Self {
             members: (0..members).map(|_| Member::default()).collect(),
+            former: Vec::new(),
             canon: Canon::new(),
             configurations: Configurations::new(founders, informed),
             entries: Vec::new(),
@@ -150,9 +156,18 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
 
     /// Whether a member does not belong to the group by the newest committed configuration.
     pub fn is_stranger(&self, slot: usize) -> bool {
+        !self.agreed().members().contains(Slot::new(slot as u8))
+    }
+
+    /// The newest committed configuration.
+    pub fn agreed(&self) -> Configuration {
         let committed = Trail::above(self.last_committed(), Canon::ROOT);
-        let newest = self.configurations.in_force(slot, &committed, &self.canon, u64::MAX);
-        !newest.configuration.members().contains(Slot::new(slot as u8))
+        self.configurations.in_force(0, &committed, &self.canon, u64::MAX).configuration
+    }
+
+    /// Whether everybody who belongs to the group, as agreed, goes by that.
+    pub fn all_know(&self, agreed: &Configuration) -> bool {
+        agreed.members().iter().all(|slot| self.in_force(slot.position()) == *agreed)
     }
 
     /// A write became durable on a member.
@@ -445,8 +460,10 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
     fn elected(&mut self, slot: usize, term: Term) -> Verdict {
         let leader = Slot::new(slot as u8);
         let trail = self.members[slot].trail.clone();
+        let sitting = self.members[slot].sitting;
         if let Some(other) = self.reigns.get(&term) {
-            return ensure(other.leader == leader, "R1", || {
+            let is_same = (other.leader, other.sitting) == (leader, sitting);
+            return ensure(is_same, "R1", || {
                 format!("n{} and n{slot} both lead in term {term}", other.leader)
             });
         }
@@ -466,7 +483,7 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
         ensure(is_complete, "R4", || {
             format!("n{slot} leads term {term} without the committed entry {needs}")
         })?;
-        self.reigns.insert(term, Reign { leader, trail });
+        self.reigns.insert(term, Reign { leader, sitting, trail });
         Ok(())
     }
 
@@ -524,7 +541,11 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
             ensure(term == Some(after.term), "R7", || {
                 format!("n{slot} commits {index} of {term:?} by counting, in {}", after.term)
             })?;
-            let holds = |slot: &usize| self.members[*slot].disk.holds(index, Some(link));
+            let held = |slot| {
+                self.former.iter().any(|(of, disk)| *of == slot && disk.holds(index, Some(link)))
+            };
+            let holds =
+                |slot: &usize| self.members[*slot].disk.holds(index, Some(link)) || held(*slot);
             let holders = (0..self.members.len()).filter(holds);
             let holders: Members = holders.map(|slot| Slot::new(slot as u8)).collect();
             let counts = self.counts(slot, before);
@@ -612,6 +633,14 @@ impl<E: Clone + std::hash::Hash + std::fmt::Debug> Books<E> {
     pub fn crashed(&mut self, slot: usize) {
         self.members[slot].reads.clear();
         self.members[slot].clock = None;
+    }
+
+    /// A slot is another's from now on, who has promised nothing yet.
+    pub fn reseated(&mut self, slot: usize) {
+        let gone = std::mem::take(&mut self.members[slot]);
+        self.members[slot].sitting = gone.sitting + 1;
+        self.former.push((slot, gone.disk));
+        self.votes.retain(|(_, candidate), _| candidate.position() != slot);
     }
 
     /// A member's disk was replaced by an empty one: that it forgets is not held against it. What

@@ -6,6 +6,7 @@ use quorate::Refused;
 use quorate::client::{Reply, What};
 use quorate::hlc::Stamp;
 use quorate::id::{ClientId, EntryId, Index, Slot};
+use quorate::membership::Roster;
 use quorate::raft::{Raft, Snapshot, Write};
 use quorate::replica::{Entry, Header};
 use quorate::time::{Instant, Now};
@@ -98,6 +99,10 @@ impl<H: Hosted, L: Lie> Hosted for Liar<H, L> {
             Input::StepDown => Input::StepDown,
             Input::Transfer(to) => Input::Transfer(to),
             Input::Reconfigure(to) => Input::Reconfigure(to),
+            Input::Admit { life, address, founder, replaces } => {
+                Input::Admit { life, address, founder, replaces }
+            }
+            Input::Dismiss(life) => Input::Dismiss(life),
         };
         self.lie.step(&mut self.machine, now, input, said)
     }
@@ -110,6 +115,9 @@ impl<H: Hosted, L: Lie> Hosted for Liar<H, L> {
     }
     fn raft(&self) -> &Raft {
         self.machine.raft()
+    }
+    fn roster(&self) -> Option<&Roster> {
+        self.machine.roster()
     }
     fn applied(&self) -> EntryId {
         L::applied(&self.machine)

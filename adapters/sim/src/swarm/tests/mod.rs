@@ -2,6 +2,8 @@
 
 mod liar;
 mod lies;
+mod network;
+mod rosters;
 mod settling;
 mod world;
 
@@ -49,7 +51,7 @@ fn calm() -> Options {
 
 /// What is run, for so many events before everything is mended.
 fn plan(events: u64) -> Plan {
-    Plan { machine: Machine::Raft, events, amnesia: false, is_told: false }
+    Plan { machine: Machine::Raft, events, ..Plan::default() }
 }
 
 fn report<H: Hosted>(options: Options) -> Report {
