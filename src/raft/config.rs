@@ -1,6 +1,6 @@
 //! How a member is set up, and what can be wrong with that.
 
-use crate::id::{Members, Slot};
+use crate::id::{Index, Members, Slot};
 use crate::limits::{Limits, MOST};
 use crate::time::Span;
 use core::fmt;
@@ -15,6 +15,10 @@ pub struct Config {
     /// the first change or snapshot that it holds, can let go of nothing below that, and so must not be
     /// made a voter on whom commits depend before it has caught up (`promotion_lag`).
     pub voters: Members,
+    /// The entry that gave this member its slot; zero for one that founded the group, or where no slot is
+    /// given twice. Configurations before it speak of whoever had the slot then, and so this member does
+    /// not campaign by them.
+    pub since: Index,
     /// A number that differs in each life of this member: receipts carry it.
     pub boot: u64,
     /// Where the generator starts; best different for each member.
@@ -49,6 +53,7 @@ impl Config {
         Self {
             me,
             voters,
+            since: Index::ZERO,
             boot,
             seed: (me.number() as u64) << 48 ^ boot,
             election_timeout: Span::millis(150),

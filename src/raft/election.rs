@@ -78,6 +78,7 @@ impl Raft {
         let last = self.log.last().index;
         let has_room = |term| self.room_for(term, last, None) > last;
         electable.contains(self.config.me)
+            && self.log.configured().at >= self.config.since
             && self.disk.has_ballot()
             && self.term.next().is_some_and(has_room)
     }

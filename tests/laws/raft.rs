@@ -12,6 +12,7 @@ impl Lawful for Raft {
         Self::new(Config {
             me: Slot::new(0),
             voters: Members::first([1, 2, 3, 5][choices.below(4) as usize]),
+            since: quorate::id::Index::ZERO,
             boot: 1,
             seed: choices.below(256),
             election_timeout: Span::millis(150),

@@ -200,10 +200,10 @@ mod tests {
         assert_eq!(clients.count(), CLIENTS);
         assert!(!door.has_room());
         door.leave(CONNECTIONS as u64 - 1);
-        let member = CONNECTIONS as u64;
-        assert!(door.enter(member, ended.of(member)));
-        assert!(door.introduce(member, member(1, 2)));
-        let more = member + 1;
+        let number = CONNECTIONS as u64;
+        assert!(door.enter(number, ended.of(number)));
+        assert!(door.introduce(number, member(1, 2)));
+        let more = number + 1;
         assert!(!door.enter(more, || unreachable!()), "but not for more than there is room for");
         assert_eq!(ended.all(), []);
     }

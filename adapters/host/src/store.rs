@@ -288,6 +288,7 @@ fn replica_config(config: &Config, seat: Seat, boot: u64) -> replica::Config {
         raft: raft::Config {
             me: Slot::new(seat.slot),
             voters: Members::from_bits(seat.founders),
+            since: Index::new(seat.since),
             boot,
             seed: chance(),
             election_timeout,

@@ -15,6 +15,8 @@ use std::fmt::{self, Display};
 pub struct Setup {
     /// The members that vote.
     pub voters: Members,
+    /// The entry that gave those who do not vote at first their slots.
+    pub since: Index,
     /// The least time without a leader after which a member campaigns.
     pub election_timeout: Span,
     /// How often a leader is heard.
@@ -36,6 +38,7 @@ impl Setup {
     pub fn of(count: u8) -> Self {
         Self {
             voters: Members::first(usize::from(count)),
+            since: Index::ZERO,
             election_timeout: Span::millis(150),
             heartbeat: Span::millis(30),
             clock_drift: None,
@@ -51,6 +54,7 @@ impl Setup {
         Config {
             me,
             voters: self.voters,
+            since: if self.voters.contains(me) { Index::ZERO } else { self.since },
             boot: life,
             seed: self.seed ^ (u64::from(me.number()) << 32) ^ life,
             election_timeout: self.election_timeout,

@@ -58,6 +58,7 @@ fn raft_config(me: usize, nodes: usize) -> raft::Config {
     raft::Config {
         me: core::slot(me),
         voters: Members::first(nodes),
+        since: quorate::id::Index::ZERO,
         boot: 1,
         seed: me as u64,
         election_timeout: ELECTION_TIMEOUT,

@@ -39,7 +39,7 @@ pub use replay::{End, Given, Replay, Step};
 pub use witness::Sum;
 
 use quorate::hlc;
-use quorate::id::{Incarnation, Members, Slot};
+use quorate::id::{Incarnation, Index, Members, Slot};
 use quorate::limits::Limits;
 use quorate::membership::Address;
 use quorate::membership::roster::{self, Life};
@@ -172,6 +172,7 @@ struct SetupForm {
 struct RaftForm {
     me: Slot,
     voters: Members,
+    since: Index,
     boot: u64,
     seed: u64,
     election_timeout: Span,

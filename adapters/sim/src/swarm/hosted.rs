@@ -60,6 +60,8 @@ impl Setup {
             } else {
                 Members::NONE
             },
+            // A process ends here when its slot is given to another, so nobody is taken for it.
+            since: quorate::id::Index::ZERO,
             boot: life,
             seed: self.seed ^ (u64::from(me.number()) << 32) ^ life,
             election_timeout: self.election_timeout,

@@ -118,6 +118,7 @@ impl Member {
             // Whoever joins does not know who founded the group.
             voters: if founded.contains(me) { founded } else { Members::NONE },
             // What a former life was promised by its disk is dropped with it, so lives are alike.
+            since: quorate::id::Index::ZERO,
             boot: 1,
             seed: 0,
             election_timeout: ELECTION_TIMEOUT,

@@ -106,6 +106,7 @@ fn config(me: usize, voters: Members) -> Config {
     Config {
         me,
         voters,
+        since: quorate::id::Index::ZERO,
         boot,
         seed,
         election_timeout,
