@@ -89,3 +89,30 @@ fn who_can_be_spared_leaves_before_who_cannot() {
         assert_eq!(voters(&c), Members::only(Slot::new(leads)), "first the dead, then the other");
     }
 }
+
+#[test]
+fn what_is_on_its_way_is_not_said_again_however_slow_the_disks_are() {
+    let (mut c, leads) = founded(3, 4, 4);
+    c.start(Slot::new(3));
+    c.ask(leads, admit(3, None)).unwrap();
+    c.pass(Span::secs(1));
+    assert_eq!(voters(&c), Members::first(4));
+    c.ask(leads, Ask::Dismiss(life(3))).unwrap();
+    let is_removed = |c: &Group| {
+        let raft = c.machine(leads).raft();
+        raft.configuration().members() == Members::first(3)
+            && raft.commit() == raft.log().last().index
+    };
+    for _ in 0..500 {
+        if is_removed(&c) {
+            break;
+        }
+        c.pass(Span::millis(1));
+    }
+    assert!(is_removed(&c) && c.machine(leads).roster().seats().count() == 4, "{}", c.story());
+    others(leads, 3).iter().for_each(|slot| c.disk_is_fast(*slot, false));
+    let before = c.machine(leads).raft().log().last().index;
+    c.pass(Span::millis(400));
+    let raft = c.machine(leads).raft();
+    assert_eq!((raft.log().last().index, raft.commit()), (before.next(), before), "one word of it");
+}

@@ -26,6 +26,8 @@
 //! one had promised (consul#405 is what becomes of a node that is known by its address alone).
 
 mod plan;
+#[cfg(test)]
+mod tests;
 
 pub use plan::Config;
 pub(crate) use plan::{Sight, Step};
@@ -210,9 +212,9 @@ impl Roster {
                 self.check_admission(life, slot, replaces)
             }
             Command::Dismiss(life) => {
-                let (_, seat) = self.seat_of(life).ok_or(Unfit::NotHere)?;
+                self.seat_of(life).ok_or(Unfit::NotHere)?;
                 let stays = |other: &Seat| other.life != life && !other.leaves;
-                let is_last = !seat.leaves && self.slots(stays).is_empty();
+                let is_last = self.slots(stays).is_empty();
                 if is_last { Err(Unfit::LastMember) } else { Ok(()) }
             }
             Command::Vacate { slot, since } => {
