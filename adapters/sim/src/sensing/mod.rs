@@ -114,6 +114,7 @@ fn settle(world: &mut World, network: Network, rng: &mut Rng) -> Result<(), Brok
     // Time for the last words of the first half, for timeouts that it has stretched, and for islands that
     // find each other by asking one of those down in each interval.
     let ends = world.now + 240 * SECOND * network.scale();
+    world.run(30 * SECOND * network.scale())?;
     while world.now < ends && world.known().check(true).is_err() {
         world.run(SECOND)?;
     }

@@ -176,6 +176,11 @@ impl World {
     pub fn calm(&mut self) {
         (self.lost, self.doubled, self.is_calm) = (0, 0, true);
         self.nodes.iter_mut().for_each(|node| node.sleeps = 0);
+        // Whoever is woken has at once what has come meanwhile.
+        let latest = self.now + SECOND;
+        let flights = std::mem::take(&mut self.flights);
+        self.flights =
+            flights.into_iter().map(|((at, number), it)| ((at.min(latest), number), it)).collect();
     }
 
     /// Somebody who runs.
