@@ -30,9 +30,9 @@ impl Lawful for Replica<Sum> {
                 raft,
                 clock: hlc::Config::default(),
                 roster: roster::Config {
-                    replication_factor: 1 + choices.below(5) as usize,
+                    replication_factor: 1 + choices.below(5) as u32,
                     evict_after: (choices.below(2) == 0).then_some(Span::secs(1)),
-                    min_voters: choices.below(4) as usize,
+                    min_voters: choices.below(4) as u32,
                 },
             },
             state,

@@ -57,7 +57,7 @@ fn group(founders: u8, machines: u8) -> (Group, u8) {
     founded(founders, machines, Config::default(), RaftSetup::of(founders))
 }
 
-fn wanting(replication_factor: usize) -> Config {
+fn wanting(replication_factor: u32) -> Config {
     Config { replication_factor, ..Config::default() }
 }
 
@@ -344,7 +344,7 @@ fn the_snapshot_that_a_newcomer_begins_with_has_the_roster() {
     assert_eq!(c.machine(3).roster(), c.machine(leader(&c)).roster(), "its own disk has it too");
 }
 
-fn evicting(after: Span, min_voters: usize) -> Config {
+fn evicting(after: Span, min_voters: u32) -> Config {
     Config { evict_after: Some(after), min_voters, ..Config::default() }
 }
 

@@ -22,7 +22,7 @@ fn admit(slot: u8, founder: Option<Slot>) -> Question {
 }
 
 /// A group of founders whom the leader knows, on more machines than that. The others are down.
-fn founded(founders: u8, machines: u8, replication_factor: usize) -> (Group, u8) {
+fn founded(founders: u8, machines: u8, replication_factor: u32) -> (Group, u8) {
     let voters = Members::first(founders.into());
     let raft = RaftSetup { voters, promotion_lag: Some(8), ..RaftSetup::of(founders) };
     let roster = Config { replication_factor, ..Config::default() };

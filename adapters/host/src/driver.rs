@@ -453,7 +453,7 @@ impl<S: Service> Driver<S> {
             slot,
             since: seat.since,
             founders: self.replica.raft().config().voters,
-            replication_factor: u32::try_from(wanted).unwrap_or(u32::MAX),
+            replication_factor: wanted,
             heartbeat_timeout_ms: timeout.as_millis(),
             page: self.book.page_for_others(self.replica.roster(), applied, belong),
         }

@@ -299,10 +299,7 @@ fn replica_config(config: &Config, seat: Seat, boot: u64) -> replica::Config {
             limits: Limits::default(),
         },
         clock: hlc::Config::default(),
-        roster: roster::Config {
-            replication_factor: usize::try_from(wanted).unwrap_or(usize::MAX),
-            ..roster::Config::default()
-        },
+        roster: roster::Config { replication_factor: wanted, ..roster::Config::default() },
     }
 }
 

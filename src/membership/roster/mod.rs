@@ -39,7 +39,8 @@ use crate::id::{Incarnation, Index, Members, NodeId, Slot};
 use crate::limits::MOST;
 use core::fmt;
 
-/// One life of a node: from the moment it got its disk to the moment it loses it.
+/// One life of a node: from the moment it got its disk to the moment it loses it. (A detector's
+/// incarnations count starts, and are others.)
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]

@@ -19,17 +19,17 @@ use crate::time::Span;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Config {
     /// How many members should vote. Others learn and stand by.
-    pub replication_factor: usize,
+    pub replication_factor: u32,
     /// After how long a silence a voter is told to leave. None: never, and people decide.
     pub evict_after: Option<Span>,
     /// No eviction leaves fewer voters than these.
-    pub min_voters: usize,
+    pub min_voters: u32,
 }
 
 impl Default for Config {
     /// As many voters as there are members, and nobody is evicted.
     fn default() -> Self {
-        Self { replication_factor: Members::MOST, evict_after: None, min_voters: 3 }
+        Self { replication_factor: u32::MAX, evict_after: None, min_voters: 3 }
     }
 }
 
@@ -94,7 +94,7 @@ impl Roster {
         let Sight { me, configuration, fit, alive, informed, .. } = *sight;
         let voters = configuration.voters();
         let (stay, go) = (voters.minus(leaving), voters.shared(leaving));
-        let is_wanted = stay.len() < config.replication_factor;
+        let is_wanted = stay.len() < config.replication_factor as usize;
         let spares = configuration.learners().minus(leaving).shared(self.slots(|_| true));
         // Who was never heard is taken for alive at first, and a short log takes everyone for fit.
         let ready = spares.shared(fit).shared(alive).shared(informed);
@@ -146,8 +146,9 @@ impl Roster {
         let slot = voters.shared(staying).shared(sight.silent).iter().next()?;
         let after = configuration.simple(&[Change::Remove(slot)]).ok()?;
         let is_won = |by: &Configuration| by.vote(|it| Some(alive.contains(it))) == Vote::Won;
-        let may =
-            after.voters().len() >= config.min_voters && is_won(&after) && is_won(&configuration);
+        let may = after.voters().len() >= config.min_voters as usize
+            && is_won(&after)
+            && is_won(&configuration);
         let life = self.seat(slot)?.life;
         (may && !sight.changing).then_some(Step::Propose(Command::Dismiss(life)))
     }

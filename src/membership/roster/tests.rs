@@ -39,7 +39,7 @@ fn sight(voters: &[u8], learners: &[u8]) -> Sight {
     Sight { me, configuration, changing: false, fit, alive, informed, silent }
 }
 
-fn wanting(replication_factor: usize) -> Config {
+fn wanting(replication_factor: u32) -> Config {
     Config { replication_factor, evict_after: None, min_voters: 2 }
 }
 

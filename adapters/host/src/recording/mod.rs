@@ -194,9 +194,9 @@ struct ClockForm {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "roster::Config")]
 struct RosterForm {
-    replication_factor: usize,
+    replication_factor: u32,
     evict_after: Option<Span>,
-    min_voters: usize,
+    min_voters: u32,
 }
 
 #[derive(Serialize, Deserialize)]

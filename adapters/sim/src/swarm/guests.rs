@@ -199,7 +199,7 @@ fn is_as_meant<H: Hosted>(world: &World<H>, leader: usize) -> Result<(), String>
     let lost = configuration.members().iter().any(|slot| world.members[slot.position()].is_lost);
     say(!lost, "one whose disk is lost belongs")?;
     let votes = configuration.voters().len();
-    let wanted = config.replication_factor.min(configuration.members().len());
+    let wanted = (config.replication_factor as usize).min(configuration.members().len());
     // Nobody who votes is sent back to learn.
     say(!configuration.is_joint() && votes >= wanted, "too few vote")?;
     say(raft.log().configured().at <= raft.commit(), "a change is not committed")

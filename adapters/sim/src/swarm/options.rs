@@ -289,9 +289,9 @@ impl Options {
             rests: self.rests > 0,
             informed: self.informed > 0,
             roster: (self.roster > 0).then_some(roster::Config {
-                replication_factor: self.wanted as usize,
+                replication_factor: self.wanted as u32,
                 evict_after: (self.evict > 0).then_some(Span::micros(self.evict)),
-                min_voters: self.least_voters as usize,
+                min_voters: self.least_voters as u32,
             }),
             seed: fold(seed, &"setup"),
         }

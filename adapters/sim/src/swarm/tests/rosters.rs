@@ -178,7 +178,7 @@ fn whoever_is_admitted_and_never_comes_to_vote_is_seen() {
         ask(&mut schedule, leads, life(50), None);
         // More should vote than the members were told.
         let roster = schedule.world.setup.roster.as_mut().expect("it keeps one");
-        roster.replication_factor = meant;
+        roster.replication_factor = meant as u32;
         schedule.settle().map_err(|violation| violation.oracle)
     };
     assert_eq!(settled(2), Ok(()));
