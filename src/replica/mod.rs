@@ -59,7 +59,7 @@ pub struct Config {
     pub raft: raft::Config,
     /// The clock. The log holds every stamp, so it needs no reserve.
     pub clock: hlc::Config,
-    /// What the group should look like, as far as its [roster](crate::membership::roster) goes. A group
+    /// What the group should look like, as far as its [roster] goes. A group
     /// that admits nobody has an empty one, and then its host alone changes the configuration.
     pub roster: roster::Config,
 }

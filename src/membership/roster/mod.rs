@@ -9,7 +9,7 @@
 //!
 //! A join or a leave is not a conversation but an *aim*, and aims are replicated. The roster says who is to
 //! belong to the group, Raft's [`Configuration`](crate::raft::Configuration) who does, and whichever member
-//! leads takes, at each heartbeat, the one next step from this to that ([`plan`]). So every step may be
+//! leads takes, at each heartbeat, the one next step from this to that (its *plan*). So every step may be
 //! repeated, lost, or left to the next leader, and nothing else remembers how far things have come.
 //!
 //! **To join** 1. ask any member, and it names the leader; 2. the leader gives a seat ([`Command::Admit`]);
