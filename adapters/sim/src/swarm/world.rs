@@ -16,7 +16,7 @@ use super::store::{Kept, Store, Task};
 use super::story::{name, shown};
 use crate::trace::{Trace, What as Shape};
 use quorate::client::{Reply, What};
-use quorate::id::{ClientId, Index, Members, Slot, Term};
+use quorate::id::{ClientId, Index, Slot, Term};
 use quorate::lease::holder;
 use quorate::lease::{Fence, Name, Token};
 use quorate::raft::{Read, Write};
@@ -423,13 +423,7 @@ impl<H: Hosted> World<H> {
 
     /// Clients' questions that members have taken and not answered.
     pub fn open_questions(&self) -> usize {
-        self.open_questions_of(Members::first(self.members.len()))
-    }
-
-    /// Those that these members have taken.
-    pub(super) fn open_questions_of(&self, these: Members) -> usize {
-        let members = these.iter().filter_map(|slot| self.members.get(slot.position()));
-        members.map(|member| member.waiting.len() + member.reading.len()).sum()
+        self.members.iter().map(|member| member.waiting.len() + member.reading.len()).sum()
     }
 
     pub(super) fn send(&mut self, from: u8, to: u8, content: &Rc<Content<H::Entry>>) {
