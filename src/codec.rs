@@ -74,7 +74,7 @@ macro_rules! number {
     )*};
 }
 number!(crate::id::Index, crate::id::Term, crate::id::ClientId);
-number!(crate::id::NodeId, crate::id::Incarnation);
+number!(crate::id::NodeId, crate::id::Incarnation, crate::id::View, crate::id::GroupId);
 
 impl Codec for () {
     fn encode<S: Sink + ?Sized>(&self, _: &mut S) -> Result<(), NoRoom> {
@@ -92,6 +92,24 @@ impl Codec for crate::id::EntryId {
     }
     fn decode(bytes: &mut &[u8]) -> Result<Self, Malformed> {
         Ok(Self { term: Codec::decode(bytes)?, index: Codec::decode(bytes)? })
+    }
+}
+
+impl Codec for crate::id::Digest {
+    fn encode<S: Sink + ?Sized>(&self, sink: &mut S) -> Result<(), NoRoom> {
+        sink.put(self.bytes())
+    }
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Malformed> {
+        take(bytes, 32)?.try_into().map(Self::new).map_err(|_| Malformed)
+    }
+}
+
+impl Codec for crate::id::Slot {
+    fn encode<S: Sink + ?Sized>(&self, sink: &mut S) -> Result<(), NoRoom> {
+        self.number().encode(sink)
+    }
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Malformed> {
+        u8::decode(bytes).map(Self::new)
     }
 }
 

@@ -3,7 +3,7 @@
 //! One stream of small values with stable codes feeds logs, metrics, pictures and tests. Nothing
 //! in a protocol depends on whether anyone listens.
 
-use crate::id::{EntryId, GroupId, Index, NodeId, Slot, Term};
+use crate::id::{EntryId, GroupId, Index, NodeId, Slot, Term, View};
 use crate::time::Span;
 
 /// Something that happened in a step.
@@ -109,6 +109,23 @@ pub enum Event {
         /// What was wrong with it.
         why: Ignored,
     },
+    /// A member of a Byzantine group has left a view and wants to enter another.
+    ViewLeft {
+        /// The view that it wants to enter.
+        next: View,
+        /// Why it left.
+        why: ViewLeft,
+    },
+    /// A member of a Byzantine group knows what a view begins with, and takes part in it.
+    ViewEntered {
+        /// The view.
+        view: View,
+    },
+    /// A member has signed what contradicts itself.
+    Equivocated {
+        /// Who.
+        by: Slot,
+    },
 }
 
 impl Event {
@@ -133,6 +150,9 @@ impl Event {
             Self::Unheeded { .. } => 15,
             Self::RosterChanged { .. } => 16,
             Self::Misrouted { .. } => 17,
+            Self::ViewLeft { .. } => 18,
+            Self::ViewEntered { .. } => 19,
+            Self::Equivocated { .. } => 20,
         }
     }
 }
@@ -161,6 +181,22 @@ pub enum Ignored {
     Implausible,
     /// The group that it names is not on this node.
     NoGroup,
+}
+
+/// Why a member of a Byzantine group left a view.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum ViewLeft {
+    /// A request was not executed in time, and not after it was forwarded either.
+    RequestOverdue,
+    /// The view did not begin in time.
+    Fruitless,
+    /// So many want a later view that one of them is correct.
+    Overtaken,
+    /// The primary has contradicted itself.
+    Equivocation,
+    /// The host doubts that the primary lives.
+    Suspected,
 }
 
 /// Why a leader stopped leading.
@@ -221,7 +257,10 @@ mod tests {
                 group: GroupId::new(1),
                 why: Ignored::NoGroup,
             },
+            Event::ViewLeft { next: View::ZERO, why: ViewLeft::Overtaken },
+            Event::ViewEntered { view: View::ZERO },
+            Event::Equivocated { by: slot },
         ];
-        assert!(events.iter().map(|event| event.code()).eq(1..=17));
+        assert!(events.iter().map(|event| event.code()).eq(1..=20));
     }
 }

@@ -62,6 +62,48 @@ number! {
     Term
 }
 
+number! {
+    /// A primary's reign in a Byzantine group; the first is 0.
+    View
+}
+
+impl View {
+    /// The view that follows; saturates.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// What a strong hash of the host's makes of bytes; the machines only compare it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of nothing: no bytes have it, for a hash that made it would be broken.
+    pub const NULL: Self = Self([0; 32]);
+
+    /// The digest of those bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The digest's bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 impl Incarnation {
     /// The highest incarnation, above which nothing can be refuted.
     pub const MAX: Self = Self(u64::MAX);

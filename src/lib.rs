@@ -39,6 +39,7 @@ pub mod limits;
 pub mod machine;
 pub mod membership;
 pub mod node;
+pub mod pbft;
 pub mod quorum;
 pub mod raft;
 pub mod replica;

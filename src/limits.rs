@@ -114,6 +114,20 @@ pub const UPDATES: usize = 12;
 #[cfg(not(feature = "alloc"))]
 pub const UPDATES: usize = 4;
 
+/// How many positions above its stable checkpoint a Byzantine group works on at most.
+#[cfg(feature = "alloc")]
+pub const SLOTS: usize = 256;
+/// How many positions above its stable checkpoint a Byzantine group works on at most.
+#[cfg(not(feature = "alloc"))]
+pub const SLOTS: usize = 16;
+
+/// How many clients' requests a member of a Byzantine group watches over at most.
+#[cfg(feature = "alloc")]
+pub const REQUESTS: usize = 1_024;
+/// How many clients' requests a member of a Byzantine group watches over at most.
+#[cfg(not(feature = "alloc"))]
+pub const REQUESTS: usize = 16;
+
 /// At how many addresses a node's gossip looks for others at most.
 pub const SEEDS: usize = 4;
 
@@ -180,6 +194,10 @@ pub enum Limit {
     Groups,
     /// [`SEEDS`]: name fewer addresses.
     Seeds,
+    /// [`SLOTS`]: some of what was proposed must be executed, and a checkpoint become stable, first.
+    Slots,
+    /// [`REQUESTS`]: some of what was asked must be executed first.
+    Watched,
 }
 
 impl From<Limit> for Refused {

@@ -106,6 +106,45 @@ impl<T, const N: usize> DerefMut for List<T, N> {
     }
 }
 
+/// A list travels as a sequence; one that is longer than the limit is refused, whatever length it
+/// says it has.
+#[cfg(feature = "serde")]
+mod sequence {
+    use super::List;
+    use core::fmt;
+    use core::marker::PhantomData;
+    use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+    use serde::ser::{Serialize, Serializer};
+
+    impl<T: Serialize, const N: usize> Serialize for List<T, N> {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            to.collect_seq(self.iter())
+        }
+    }
+
+    impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for List<T, N> {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            from.deserialize_seq(Elements(PhantomData))
+        }
+    }
+
+    struct Elements<T, const N: usize>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for Elements<T, N> {
+        type Value = List<T, N>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {N} elements")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<List<T, N>, A::Error> {
+            let mut list = List::new();
+            while let Some(element) = from.next_element()? {
+                list.push(element).map_err(|_| A::Error::invalid_length(N, &self))?;
+            }
+            Ok(list)
+        }
+    }
+}
+
 /// `Vec` behind the few calls that differ: what would pass the limit is handed back.
 #[cfg(feature = "alloc")]
 mod alloc_backend {
