@@ -101,7 +101,7 @@ impl Pbft {
     /// Who has left for the present view; this member, once that is on disk.
     fn leavers(&self) -> Members {
         let all = self.changes.iter().filter(|it| it.1.view == self.view).map(|it| it.0);
-        let is_written = self.disk.has(self.turned_at);
+        let is_written = self.is_active() || self.disk.has(self.turned_at);
         all.filter(|slot| *slot != self.config.me || is_written).collect()
     }
 
