@@ -257,7 +257,7 @@ impl Peer {
             let _ = self.tell(now, Input::NewView(new_view), effects);
         }
         let interval = self.machine.config().interval as usize;
-        if !self.executed.is_empty() && self.executed.len() % interval == 0 {
+        if !self.executed.is_empty() && self.executed.len().is_multiple_of(interval) {
             let _ = self.tell(now, Input::Checkpointed(state_of(&self.executed)), effects);
         }
     }
@@ -372,7 +372,7 @@ impl Peer {
             });
             self.requests.remove(&value.digest);
             let _ = self.tell(now, Input::Executed(&[value.digest]), effects);
-            if next.number() % u64::from(self.machine.config().interval) == 0 {
+            if next.number().is_multiple_of(u64::from(self.machine.config().interval)) {
                 let state = state_of(&self.executed);
                 self.book.states.borrow_mut().insert(state, self.executed.clone());
                 let record = Record::State(state, self.executed.clone());
