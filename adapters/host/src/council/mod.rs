@@ -1,0 +1,38 @@
+//! A member of a Byzantine group as a host: the machine with its keys, its signatures and its disk, and no
+//! IO. A runtime reads frames, checks them with [`check`] on whatever thread, and performs what [`Seat`]
+//! says.
+//!
+//! What is signed by others is never asked of the machine before it is checked, and what the machine says
+//! is signed here; so the machine's [`Verified`](quorate::pbft::Verified) is made in this folder and
+//! nowhere else.
+
+pub mod config;
+mod seat;
+mod store;
+mod wire;
+
+pub use seat::{Done, Effect, Seat};
+pub use store::{OpenError, Store, Task, open};
+pub use wire::{Heard, Packet, Payload, Understood, check, request};
+
+use serde::{Deserialize, Serialize};
+
+/// What a client asks, inside what it signs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Asked<C, Q> {
+    /// Apply a command, once.
+    Command(C),
+    /// Answer from the state at a place in the order.
+    Read(Q),
+    /// Answer from the state as it is.
+    StaleRead(Q),
+}
+
+/// What a client is answered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Answered<R, A> {
+    /// To a command.
+    Done(R),
+    /// To a read.
+    Read(A),
+}
