@@ -111,7 +111,10 @@ impl World {
         }
         if !tasks.is_empty() {
             for done in host.store.perform(tasks).unwrap() {
-                self.with_dyn(slot, Box::new(move |seat, now, effects| seat.done(now, done, effects)));
+                self.with_dyn(
+                    slot,
+                    Box::new(move |seat, now, effects| seat.done(now, done, effects)),
+                );
             }
         }
     }
@@ -202,7 +205,11 @@ impl World {
             Some(Answered::Done(response)) => response,
             it => panic!(
                 "{scope}: {it:?} {:?}",
-                self.hosts.iter().flatten().map(|it| format!("{:?} {:?}", it.seat, it.seat.council().pbft())).collect::<Vec<_>>()
+                self.hosts
+                    .iter()
+                    .flatten()
+                    .map(|it| format!("{:?} {:?}", it.seat, it.seat.council().pbft()))
+                    .collect::<Vec<_>>()
             ),
         }
     }
@@ -211,7 +218,22 @@ impl World {
         let asked = Asked::Read(Query::List { prefix: String::new() });
         match self.ask(&asked) {
             Some(Answered::Read(Answer::Leases(leases))) => leases.len(),
-            it => panic!("{it:?}"),
+            it => panic!(
+                "{it:?} {:#?}",
+                self.hosts
+                    .iter()
+                    .flatten()
+                    .map(|it| format!(
+                        "{:?} {} {:?} {:?} {:?} {:?}",
+                        it.seat,
+                        it.seat.council().pbft().is_active(),
+                        it.seat.council().pbft().committed(),
+                        it.seat.council().executed(),
+                        it.seat.council().pbft().stable().checkpoint.index,
+                        it.seat.events
+                    ))
+                    .collect::<Vec<_>>()
+            ),
         }
     }
 

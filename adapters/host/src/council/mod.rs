@@ -15,7 +15,19 @@ pub use seat::{Done, Effect, Seat};
 pub use store::{OpenError, Store, Task, open};
 pub use wire::{Heard, Packet, Payload, Understood, check, request};
 
+use quorate::id::{ClientId, Slot};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+/// The first frame of a connection. It is believed for nothing but where answers go: what counts is
+/// signed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Greeting {
+    /// A member.
+    Member(Slot),
+    /// A client.
+    Client(ClientId),
+}
 
 /// What a client asks, inside what it signs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -28,6 +40,14 @@ pub enum Asked<C, Q> {
     StaleRead(Q),
 }
 
+impl<C: Serialize, Q: Serialize> Asked<C, Q> {
+    /// As it is signed; none if it has no form in bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        postcard::to_stdvec(self).ok()
+    }
+}
+
 /// What a client is answered.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Answered<R, A> {
@@ -35,4 +55,12 @@ pub enum Answered<R, A> {
     Done(R),
     /// To a read.
     Read(A),
+}
+
+impl<R: DeserializeOwned, A: DeserializeOwned> Answered<R, A> {
+    /// What the bytes of an answer say; none if they make no sense.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
 }
