@@ -159,6 +159,18 @@ impl Request {
         Some(Self { client, sequence, command: bytes, signature })
     }
 
+    /// The requests of a payload, unchecked; none if it is no payload.
+    #[must_use]
+    pub fn read_all(payload: &[u8]) -> Option<Vec<Self>> {
+        postcard::from_bytes(payload).ok()
+    }
+
+    /// The payload of requests that are ordered together.
+    #[must_use]
+    pub fn write_all(requests: &[Self]) -> Option<Vec<u8>> {
+        postcard::to_stdvec(requests).ok()
+    }
+
     /// What the client signs.
     #[must_use]
     pub fn statement(&self) -> Statement<'static> {
