@@ -5,7 +5,9 @@
 //! before them. So bytes of one kind, group, configuration, epoch or sender are no bytes of another
 //! (Abadi and Needham, *Prudent engineering practice for cryptographic protocols*, 1996, principle 1).
 
-use super::message::{Checkpoint, Message, Phase, Prepared, Stable, Status, Value, ViewChange, Vote};
+use super::message::{
+    Checkpoint, Message, Phase, Prepared, Stable, Status, Value, ViewChange, Vote,
+};
 use crate::codec::{Codec, NoRoom, Sink};
 use crate::id::{ClientId, Digest, GroupId, Slot, View};
 
@@ -127,7 +129,7 @@ impl Statement<'_> {
             Self::Reply { client, sequence, at, result, is_stale } => {
                 client.encode(sink)?;
                 sequence.encode(sink)?;
-                at.index.encode(sink)?;
+                at.entry.encode(sink)?;
                 at.stamp.encode(sink)?;
                 result.encode(sink)?;
                 u8::from(*is_stale).encode(sink)
@@ -192,3 +194,6 @@ impl ViewChange {
         self.claims.iter().try_for_each(|claim| claim.encode(sink))
     }
 }
+
+#[cfg(test)]
+mod tests;
