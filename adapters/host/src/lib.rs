@@ -33,6 +33,8 @@ pub mod log;
 pub mod protocol;
 #[cfg(feature = "node")]
 pub mod recording;
+#[cfg(feature = "node")]
+pub mod signing;
 pub mod snapshot;
 #[cfg(feature = "node")]
 pub mod store;
