@@ -38,9 +38,9 @@ impl Evidence {
     #[must_use]
     pub const fn by(&self) -> Slot {
         match self {
-            Self::Votes { by, .. } | Self::Checkpoints { by, .. } | Self::ViewChanges { by, .. } => {
-                *by
-            }
+            Self::Votes { by, .. }
+            | Self::Checkpoints { by, .. }
+            | Self::ViewChanges { by, .. } => *by,
         }
     }
 

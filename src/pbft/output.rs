@@ -1,9 +1,9 @@
 //! What a member tells its host to do.
 
-use super::durability::{Receipt, Write};
-use super::evidence::Evidence;
 #[cfg(doc)]
 use super::Input;
+use super::durability::{Receipt, Write};
+use super::evidence::Evidence;
 use super::message::{Checkpoint, Message, Stable, Value};
 use crate::id::{Digest, Index, Members, Slot, View};
 

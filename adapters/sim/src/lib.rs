@@ -8,6 +8,7 @@ pub mod disk_states;
 pub mod explore;
 #[cfg(feature = "swarm")]
 pub mod history;
+pub mod pbft;
 #[cfg(feature = "swarm")]
 pub mod picture;
 pub mod raft;
