@@ -2,7 +2,8 @@
 
 use super::wire::{Signed, SignedNewView, SignedStable, SignedViewChange};
 use quorate::id::Slot;
-use quorate::pbft::{CLIENT, Message, NewView, Stable, Verified, ViewChange};
+use quorate::pbft::statement::CLIENT;
+use quorate::pbft::{Message, NewView, Stable, Verified, ViewChange};
 use std::fmt;
 use std::ops::Deref;
 
@@ -88,4 +89,3 @@ impl fmt::Display for Rejected {
 }
 
 impl std::error::Error for Rejected {}
-

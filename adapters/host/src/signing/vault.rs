@@ -8,23 +8,20 @@
 //! ```text
 //! m · (2w + ⌈2w/i⌉ + 1)       votes, checkpoints, and one statement that contradicts another
 //! m · 2 · (1 + m(w + 1))      view changes with their proofs: one, and one that contradicts it
-//! mw + m                      certificates that the machine holds: of claims, of the checkpoint
+//! mw + 2m                     certificates that the machine holds: of claims, of two checkpoints
 //! 1 + m · (1 + m(w + 1))      what the present view began with
 //! ```
 //!
-//! signatures, which is [`Vault::most`]: 15 461 for four members and a window of 256, a megabyte.
+//! signatures, which is [`Vault::most`]: 15 465 for four members and a window of 256, a megabyte.
 
 use super::accusation::Accusation;
 use super::checked::Checked;
 use super::share::{Change, Share, put, weigh};
 use super::wire::{
     Certificate, Proofs, Signature, Signed, SignedNewView, SignedPrepared, SignedStable,
-    SignedViewChange,
 };
 use quorate::id::{Index, Members, Slot, View};
-use quorate::pbft::{
-    Checkpoint, Config, Evidence, Message, Phase, Prepared, Stable, Value, ViewChange, Vote,
-};
+use quorate::pbft::{Config, Evidence, Message, Phase, Prepared, Stable, ViewChange, Vote};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -54,6 +51,8 @@ pub struct Vault {
     shares: BTreeMap<Slot, Share>,
     claims: BTreeMap<Index, SignedPrepared>,
     stable: Option<SignedStable>,
+    /// The newest proof of a checkpoint that the machine was told of and may not have got to yet.
+    ahead: Option<SignedStable>,
     new_view: Option<Arc<Checked<SignedNewView>>>,
 }
 
@@ -69,6 +68,7 @@ impl Vault {
             shares: config.members.iter().map(|slot| (slot, Share::default())).collect(),
             claims: BTreeMap::new(),
             stable: None,
+            ahead: None,
             new_view: None,
         }
     }
@@ -81,7 +81,7 @@ impl Vault {
         let small = votes.saturating_add(checkpoints(config)).saturating_add(1);
         let change = members.saturating_mul(slots.saturating_add(1)).saturating_add(1);
         let shares = small.saturating_add(change.saturating_mul(3));
-        let held = slots.saturating_add(1);
+        let held = slots.saturating_add(2);
         members.saturating_mul(shares.saturating_add(held)).saturating_add(1)
     }
 
@@ -113,8 +113,9 @@ impl Vault {
     /// Keeps a member's view change, the newest that it has sent; this one's too.
     pub fn keep_view_change(&mut self, it: &Change) -> Kept {
         let Some(share) = self.shares.get_mut(&it.change.from) else { return Kept::Refused };
-        let view = it.change.what.view;
+        let Signed { what: ViewChange { view, stable, .. }, .. } = it.change;
         match &share.change {
+            _ if view < self.view => Kept::Refused,
             Some(known) if known.change.what == it.change.what => Kept::Before,
             Some(known) if known.change.what.view == view => {
                 share.odd_change = Some(Arc::clone(it));
@@ -123,6 +124,9 @@ impl Vault {
             Some(known) if known.change.what.view > view => Kept::Refused,
             _ => {
                 (share.change, share.odd_change) = (Some(Arc::clone(it)), None);
+                // The machine takes note of it, and the next view change takes the place of this one.
+                let certificate = it.proofs.stable.clone();
+                let _ = self.keep_stable(Checked(SignedStable { stable, certificate }));
                 Kept::New
             }
         }
@@ -156,12 +160,14 @@ impl Vault {
         Kept::New
     }
 
-    /// Keeps the proof of a checkpoint that came from elsewhere.
+    /// Keeps the proof of a checkpoint that came from elsewhere, until the machine has got there.
     pub fn keep_stable(&mut self, it: Checked<SignedStable>) -> Kept {
-        if it.stable.checkpoint.index <= self.low {
+        let index = it.stable.checkpoint.index;
+        let known = self.ahead.as_ref().map_or(self.low, |it| it.stable.checkpoint.index);
+        if index <= known.max(self.low) {
             return Kept::Refused;
         }
-        self.rest_on(it.0);
+        self.ahead = Some(it.0);
         Kept::New
     }
 
@@ -191,13 +197,22 @@ impl Vault {
     /// The signatures of those who have a checkpoint, if all are here.
     #[must_use]
     pub fn stable_certificate(&self, stable: &Stable) -> Option<Certificate> {
-        let held = self.stable.as_ref().filter(|it| it.stable.checkpoint == stable.checkpoint);
-        collect(stable.signers, |signer| {
-            let known = self.shares.get(&signer)?.checkpoints.get(&stable.checkpoint.index);
-            let fresh =
-                known.filter(|(it, _)| *it == stable.checkpoint).map(|(_, signature)| *signature);
-            fresh.or_else(|| of(&held?.certificate, held?.stable.signers, signer))
+        let Stable { checkpoint, signers } = stable;
+        collect(*signers, |signer| {
+            let known = self.shares.get(&signer)?.checkpoints.get(&checkpoint.index);
+            let heard = known.filter(|(it, _)| it == checkpoint).map(|(_, signature)| *signature);
+            let mut proofs = self.stable_proofs().filter(|(it, _)| it.checkpoint == *checkpoint);
+            heard.or_else(|| proofs.find_map(|(it, proof)| of(proof, it.signers, signer)))
         })
+    }
+
+    /// Every proof of a checkpoint that came in whole.
+    fn stable_proofs(&self) -> impl Iterator<Item = (&Stable, &Certificate)> {
+        let own = self.stable.iter().chain(&self.ahead).map(|it| (&it.stable, &it.certificate));
+        let changes = self.shares.values().filter_map(|share| share.change.as_ref());
+        let changes = changes.map(|it| (&it.change.what.stable, &it.proofs.stable));
+        let begun = self.new_view.iter().flat_map(|it| it.changes.iter().zip(it.proofs.iter()));
+        own.chain(changes).chain(begun.map(|((_, it), (_, proofs))| (&it.stable, &proofs.stable)))
     }
 
     /// The same, kept from now on: it is stable, and what was needed only up to it is let go.
@@ -214,6 +229,7 @@ impl Vault {
         let low = it.stable.checkpoint.index;
         self.low = low;
         self.stable = Some(it);
+        self.ahead = self.ahead.take().filter(|it| low < it.stable.checkpoint.index);
         self.claims.retain(|index, _| low < *index);
         for share in self.shares.values_mut() {
             share.votes.retain(|(_, index, _), _| low < *index);
@@ -288,7 +304,8 @@ impl Vault {
     pub fn len(&self) -> usize {
         let shares = self.shares.values().map(Share::len);
         let claims = self.claims.values().map(|it| it.certificate.signatures.len());
-        let stable = self.stable.iter().map(|it| it.certificate.signatures.len());
+        let stable =
+            self.stable.iter().chain(&self.ahead).map(|it| it.certificate.signatures.len());
         let new_view = self.new_view.iter().map(|it| {
             let changes = it.proofs.iter().map(|(_, proofs)| weigh(proofs).saturating_add(1));
             changes.sum::<usize>().saturating_add(1)

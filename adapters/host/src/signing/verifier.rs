@@ -10,10 +10,11 @@ use super::wire::{
     SignedStable, SignedViewChange,
 };
 use ed25519_dalek::VerifyingKey;
-use quorate::id::{Digest, Members, Slot};
+use quorate::id::{Digest, Members, Slot, View};
+use quorate::pbft::statement::CLIENT;
 use quorate::pbft::{
-    CLIENT, Checkpoint, Config, Message, Phase, Prepared, Scope, Stable, Statement, ViewChange,
-    Vote, is_quorum,
+    Checkpoint, Config, Message, Phase, Prepared, Scope, Stable, Statement, ViewChange, Vote,
+    is_quorum,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -89,7 +90,7 @@ impl Verifier {
         Ok(Checked(it))
     }
 
-    /// Checks what a view is said to begin with. That its sender is the primary the machine sees.
+    /// Checks what a view is said to begin with, by its primary: whoever else says so is not believed.
     ///
     /// # Errors
     /// [`Rejected`].
@@ -99,6 +100,9 @@ impl Verifier {
         wants: bool,
     ) -> Result<Checked<SignedNewView>, Rejected> {
         wanted(wants)?;
+        if self.primary_of(it.view) != Some(it.from) {
+            return Err(Rejected::Unsound);
+        }
         let mut senders = Members::NONE;
         for ((from, change), (_, proofs)) in it.changes.iter().zip(it.proofs.iter()) {
             let is_second = senders.contains(*from);
@@ -195,6 +199,13 @@ impl Verifier {
             }
         }
         Ok(Checked(it))
+    }
+
+    /// As the machine counts: the members take turns.
+    pub(super) fn primary_of(&self, view: View) -> Option<Slot> {
+        let members = self.roll.members();
+        let turn = view.number().checked_rem(members.len() as u64)?;
+        members.iter().nth(usize::try_from(turn).ok()?)
     }
 
     fn is_sound(&self, change: &ViewChange, proofs: &Proofs) -> Result<(), Rejected> {

@@ -2,7 +2,8 @@
 
 use super::*;
 use quorate::id::{ClientId, EntryId, Term};
-use quorate::pbft::{CLIENT, Status};
+use quorate::pbft::Status;
+use quorate::pbft::statement::CLIENT;
 use quorate::state_machine::Position;
 
 #[test]
@@ -189,7 +190,7 @@ fn two_accounts_of_one_member_for_one_view_accuse_it() {
     other.change.what.claims.pop();
     let other = group.signed_again(&other);
     let accuse = |one: &SignedViewChange, other: &SignedViewChange| {
-        let [one, other] = [one, other].map(|it| it.change.clone();
+        let [one, other] = [one, other].map(|it| it.change.clone());
         verifier.accusation(Accusation::ViewChanges(one, other), true).map(|it| it.by())
     };
     assert_eq!(accuse(&first, &other), Ok(slot(3)));
