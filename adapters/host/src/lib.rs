@@ -8,6 +8,8 @@ pub mod asking;
 pub mod book;
 #[cfg(feature = "node")]
 pub mod config;
+#[cfg(feature = "node")]
+pub mod council;
 pub mod disk;
 #[cfg(feature = "node")]
 pub mod door;

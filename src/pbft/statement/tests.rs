@@ -125,6 +125,7 @@ impl Draw {
                 changes: self.members(),
                 stable: Index::new(self.number()),
                 committed: Index::new(self.number()),
+                prepared: Index::new(self.number()),
             }),
             4 => return Owned::ViewChange(self.change()),
             5 => {
@@ -215,6 +216,7 @@ fn read_back(bytes: &mut &[u8]) -> Result<(Scope, Slot, Owned), Malformed> {
             changes: read(bytes)?,
             stable: read(bytes)?,
             committed: read(bytes)?,
+            prepared: read(bytes)?,
         }),
         5 => {
             let view = read(bytes)?;
@@ -342,6 +344,7 @@ fn every_kind_of_statement_has_golden_bytes() {
         changes: Members::from_bits(0b110),
         stable: index,
         committed: Index::new(0x22),
+        prepared: Index::new(0x23),
     };
     let golden = [
         (
@@ -365,7 +368,7 @@ fn every_kind_of_statement_has_golden_bytes() {
         (
             Statement::Status(status),
             "\
-            04031100000000000000010600000020000000000000002200000000000000",
+            040311000000000000000106000000200000000000000022000000000000002300000000000000",
         ),
         (
             Statement::ViewChange(&change),

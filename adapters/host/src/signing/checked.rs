@@ -33,6 +33,13 @@ impl Checked<SignedViewChange> {
     pub const fn verified(&self) -> Verified<&ViewChange> {
         Verified::attest(self.0.change.from, &self.0.change.what)
     }
+
+    /// The checkpoint that it stands on, with its proof.
+    #[must_use]
+    pub fn stable(&self) -> Checked<SignedStable> {
+        let certificate = self.0.proofs.stable.clone();
+        Checked(SignedStable { stable: self.0.change.what.stable, certificate })
+    }
 }
 
 impl Checked<SignedNewView> {
@@ -40,6 +47,15 @@ impl Checked<SignedNewView> {
     #[must_use]
     pub fn verified(&self) -> Verified<NewView<'_>> {
         Verified::attest(self.0.from, self.0.said())
+    }
+
+    /// The checkpoints that its view changes stand on, with their proofs.
+    pub fn stables(&self) -> impl Iterator<Item = Checked<SignedStable>> + '_ {
+        let each = self.0.changes.iter().zip(self.0.proofs.iter());
+        each.map(|((_, change), (_, proofs))| {
+            let certificate = proofs.stable.clone();
+            Checked(SignedStable { stable: change.stable, certificate })
+        })
     }
 }
 

@@ -8,6 +8,8 @@ use quorate::pbft::{Scope, Statement};
 pub(super) mod context {
     pub(in super::super) const COMMAND: &str = "quorate 2026-11-24 pbft command";
     pub(in super::super) const RESULT: &str = "quorate 2026-11-24 pbft result";
+    pub(in super::super) const PAYLOAD: &str = "quorate 2026-11-24 pbft payload";
+    pub(in super::super) const STATE: &str = "quorate 2026-11-24 pbft state";
     pub(in super::super) const STATEMENT: &str = "quorate 2026-11-24 pbft signed statement";
     pub(in super::super) const CONFIGURATION: &str = "quorate 2026-11-24 pbft configuration";
     pub(in super::super) const SIGNATURE: &str = "quorate 2026-11-24 pbft checked signature";
@@ -23,6 +25,18 @@ pub fn command_digest(command: &[u8]) -> Digest {
 #[must_use]
 pub fn result_digest(result: &[u8]) -> Digest {
     digest(context::RESULT, &[result])
+}
+
+/// The digest of a payload: requests that are ordered together, as they travel.
+#[must_use]
+pub fn payload_digest(payload: &[u8]) -> Digest {
+    digest(context::PAYLOAD, &[payload])
+}
+
+/// The digest of a state.
+#[must_use]
+pub fn state_digest(state: &[u8]) -> Digest {
+    digest(context::STATE, &[state])
 }
 
 /// The digest of what was signed: whoever else signs it, and with whatever signature, it is the same.

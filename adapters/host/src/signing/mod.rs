@@ -59,7 +59,7 @@ mod tests;
 
 pub use accusation::Accusation;
 pub use checked::{Checked, Checks, Rejected};
-pub use hash::{command_digest, result_digest, statement_digest};
+pub use hash::{command_digest, payload_digest, result_digest, state_digest, statement_digest};
 pub use keys::{Keys, KeysError, PublicKey};
 pub use pool::Pool;
 pub use roll::{Roll, RollError};

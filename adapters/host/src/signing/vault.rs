@@ -113,7 +113,7 @@ impl Vault {
     /// Keeps a member's view change, the newest that it has sent; this one's too.
     pub fn keep_view_change(&mut self, it: &Change) -> Kept {
         let Some(share) = self.shares.get_mut(&it.change.from) else { return Kept::Refused };
-        let Signed { what: ViewChange { view, stable, .. }, .. } = it.change;
+        let view = it.change.what.view;
         match &share.change {
             _ if view < self.view => Kept::Refused,
             Some(known) if known.change.what == it.change.what => Kept::Before,
@@ -124,9 +124,8 @@ impl Vault {
             Some(known) if known.change.what.view > view => Kept::Refused,
             _ => {
                 (share.change, share.odd_change) = (Some(Arc::clone(it)), None);
-                // The machine takes note of it, and the next view change takes the place of this one.
-                let certificate = it.proofs.stable.clone();
-                let _ = self.keep_stable(Checked(SignedStable { stable, certificate }));
+                // The machine takes note of its checkpoint, and outlives it.
+                self.keep_ahead(it.stable());
                 Kept::New
             }
         }
@@ -160,28 +159,45 @@ impl Vault {
         Kept::New
     }
 
-    /// Keeps the proof of a checkpoint that came from elsewhere, until the machine has got there.
+    /// Keeps the proof of a checkpoint that was read from the disk: it is stable.
     pub fn keep_stable(&mut self, it: Checked<SignedStable>) -> Kept {
-        let index = it.stable.checkpoint.index;
-        let known = self.ahead.as_ref().map_or(self.low, |it| it.stable.checkpoint.index);
-        if index <= known.max(self.low) {
+        if it.stable.checkpoint.index <= self.low {
             return Kept::Refused;
         }
-        self.ahead = Some(it.0);
+        self.rest_on(it.0);
         Kept::New
+    }
+
+    /// Keeps the proof of a checkpoint that the machine is about to be told of, and goes on from when it
+    /// sees fit.
+    pub fn keep_ahead(&mut self, it: Checked<SignedStable>) {
+        let newest = self.ahead.as_ref().map_or(self.low, |it| it.stable.checkpoint.index);
+        if it.stable.checkpoint.index > newest.max(self.low) {
+            self.ahead = Some(it.0);
+        }
     }
 
     /// The signatures of those who prepared a value, if all are here.
     #[must_use]
     pub fn certificate(&self, prepared: &Prepared) -> Option<Certificate> {
         let Prepared { view, index, value, signers } = *prepared;
-        let held = self.claims.get(&index);
-        let held = held.filter(|it| (it.prepared.view, it.prepared.value) == (view, value));
         collect(signers, |signer| {
             let vote = self.shares.get(&signer)?.votes.get(&(view, index, Phase::Prepare));
-            let fresh = vote.filter(|(of, _)| *of == value).map(|(_, signature)| *signature);
-            fresh.or_else(|| of(&held?.certificate, held?.prepared.signers, signer))
+            let heard = vote.filter(|(of, _)| *of == value).map(|(_, signature)| *signature);
+            let is_it = |(it, _): &(&Prepared, _)| it.vote() == prepared.vote();
+            let mut proofs = self.claim_proofs(index).filter(is_it);
+            heard.or_else(|| proofs.find_map(|(it, proof)| of(proof, it.signers, signer)))
         })
+    }
+
+    /// Every proof of a claim to a position. A member that has left a view, and waits for the next, may
+    /// have to say again what a stable checkpoint has made its vault let go of: its own view change has it.
+    fn claim_proofs(&self, index: Index) -> impl Iterator<Item = (&Prepared, &Certificate)> {
+        let held = self.claims.get(&index).map(|it| (&it.prepared, &it.certificate));
+        let changes = self.shares.values().filter_map(|share| share.change.as_ref());
+        let claims =
+            changes.flat_map(|it| it.change.what.claims.iter().zip(it.proofs.claims.iter()));
+        held.into_iter().chain(claims)
     }
 
     /// The same, kept from now on: the machine has prepared it, and will claim it in view changes until a

@@ -16,6 +16,7 @@ fn what_a_member_says_is_told_the_machine_as_it_was_said() {
         changes: set(&[2]),
         stable: Index::new(4),
         committed: Index::new(5),
+        prepared: Index::new(5),
     };
     for what in [
         Message::Vote(prepare(1, 5, 5)),

@@ -52,11 +52,11 @@ fn a_stable_checkpoint_from_elsewhere_takes_the_place_of_what_is_below_it() {
     let vote = group.vote(1, prepare(0, 4, 1));
     assert_eq!(vault.keep(&vote), Kept::New);
     assert_eq!(vault.keep(&group.vote(1, prepare(0, 12, 1))), Kept::Refused);
-    assert_eq!(vault.keep_stable(checked.clone()), Kept::New);
-    assert_eq!(vault.keep_stable(checked), Kept::Refused, "it is not newer than itself");
+    vault.keep_ahead(checked.clone());
     assert_eq!(vault.keep(&vote), Kept::Before, "the machine may still get there by itself");
     assert_eq!(vault.hold_stable(&proof.stable), Some(proof.clone()));
     assert_eq!(vault.stable(), Some(&proof));
+    assert_eq!(vault.keep_stable(checked), Kept::Refused, "it is not newer than itself");
     assert_eq!((vault.len(), vault.keep(&vote)), (3, Kept::Refused));
     assert_eq!(vault.keep(&group.vote(1, prepare(0, 12, 1))), Kept::New, "the window has moved");
 }
@@ -112,6 +112,18 @@ fn claims_outlive_their_view_until_a_checkpoint_or_a_later_claim() {
     let stable = Stable { checkpoint: checkpoint(8, 8), signers: set(&[0, 1, 2]) };
     vault.hold_stable(&stable).unwrap();
     assert_eq!((vault.certificate(&later), vault.certificate(&seven)), (None, None));
+}
+
+#[test]
+fn a_view_change_can_be_proved_again_after_a_checkpoint_above_its_claims() {
+    let group = Group::of(4);
+    let (mut vault, own) = (group.busy_vault(), group.view_change(0));
+    assert_eq!(vault.keep_view_change(&Arc::new(Checked(own.clone()))), Kept::New);
+    for by in 0..3 {
+        assert_eq!(vault.keep(&group.checkpoint(by, checkpoint(8, 8))), Kept::New);
+    }
+    vault.hold_stable(&Stable { checkpoint: checkpoint(8, 8), signers: set(&[0, 1, 2]) }).unwrap();
+    assert_eq!(vault.proofs(&own.change.what), Some(own.proofs));
 }
 
 #[test]
@@ -213,9 +225,9 @@ fn nothing_is_kept_of_who_is_no_member_or_of_what_nobody_will_ask_for() {
     let mut vault = group.vault();
     let stranger = Group::of(5).vote(4, prepare(0, 1, 1));
     assert_eq!(vault.keep(&stranger), Kept::Refused);
-    let (view, committed) = (View::ZERO, Index::ZERO);
+    let (view, committed, prepared) = (View::ZERO, Index::ZERO, Index::ZERO);
     let changes = Members::NONE;
-    let status = Status { view, is_active: true, changes, stable: committed, committed };
+    let status = Status { view, is_active: true, changes, stable: committed, committed, prepared };
     assert_eq!(vault.keep(&group.signers[1].message(Message::Status(status))), Kept::Before);
     for index in [0, u64::from(SLOTS) + 1, u64::MAX] {
         assert_eq!(vault.keep(&group.vote(1, prepare(0, index, 1))), Kept::Refused, "{index}");
