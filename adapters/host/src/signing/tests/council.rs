@@ -130,7 +130,7 @@ impl Council {
     fn decide(&mut self, by: u8, index: Index, value: Value) {
         self.hosts[usize::from(by)].decided.push((index, value));
         self.step(by, Input::Executed(&[value.digest]));
-        if index.number() % u64::from(INTERVAL) == 0 {
+        if index.number().is_multiple_of(u64::from(INTERVAL)) {
             self.checkpoint(by, index);
         }
     }
