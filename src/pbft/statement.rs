@@ -195,3 +195,6 @@ impl ViewChange {
         self.claims.iter().try_for_each(|claim| claim.encode(sink))
     }
 }
+
+#[cfg(test)]
+mod tests;

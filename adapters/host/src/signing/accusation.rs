@@ -12,7 +12,7 @@ pub enum Accusation {
     /// Two votes, or two checkpoints.
     Messages(Signed<Message>, Signed<Message>),
     /// Two accounts of what it was sure of when it left for one view.
-    ViewChanges(Box<Signed<ViewChange>>, Box<Signed<ViewChange>>),
+    ViewChanges(Signed<ViewChange>, Signed<ViewChange>),
 }
 
 impl Accusation {

@@ -33,17 +33,32 @@
 //!
 //! # What a host does, in order
 //!
-//! It asks the machine whether it wants a message, has it checked, keeps it in the vault, and only
-//! if it was kept there tells the machine. So whoever the machine names as a signer, the vault has the
-//! signature of. What the machine says to hold ([`Vault::hold`], [`Vault::hold_stable`]) is held
-//! from when it is written to the disk, with the signatures.
+//! So that whoever the machine names as a signer, the vault has the signature of:
+//!
+//! - What came in it has checked if the machine wants it, keeps in the vault, and only if it was kept
+//!   there tells the machine.
+//! - What this member says it keeps too, in the order of outputs: its vote before the certificate that
+//!   counts it. Its own checkpoint it signs and keeps *before* it tells the machine, which counts it at
+//!   once and may have no more reason to send it.
+//! - What the machine writes it holds, and writes with the signatures: [`Vault::hold`] what is prepared,
+//!   [`Vault::hold_stable`] what is stable.
+//! - When the machine leaves a view, it moves the vault on ([`Vault::enter`]), and signs and keeps the view
+//!   change at once: also while it reads the log again, for later records may let go of what proves it.
+//! - When the machine writes that a view has begun, it moves the vault on, and the primary signs and keeps
+//!   what it begins with from the view changes *then* chosen: the senders may send others before the
+//!   write is durable.
+
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod accusation;
+mod checked;
 mod hash;
 mod keys;
 mod known;
 mod pool;
 mod roll;
+mod share;
 mod signer;
 mod vault;
 mod verifier;
@@ -53,13 +68,14 @@ mod wire;
 mod tests;
 
 pub use accusation::Accusation;
+pub use checked::{Checked, Checks, Rejected};
 pub use hash::{command_digest, payload_digest, result_digest, state_digest, statement_digest};
 pub use keys::{Keys, KeysError, PublicKey};
 pub use pool::Pool;
 pub use roll::{Roll, RollError};
 pub use signer::{NotMine, Signer};
 pub use vault::{Kept, Vault};
-pub use verifier::{Checked, Checks, Rejected, Verifier};
+pub use verifier::Verifier;
 pub use wire::{
     Certificate, Proofs, Reply, Request, Signature, Signed, SignedNewView, SignedPrepared,
     SignedStable, SignedViewChange,

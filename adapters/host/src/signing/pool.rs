@@ -126,8 +126,10 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 
+    type Held = (Pool<u8, u32>, Sender<()>, Receiver<(u8, u32)>);
+
     /// A pool whose every job waits for a word, and then tells of itself.
-    fn held(threads: usize, depth: usize) -> (Pool<u8, u32>, Sender<()>, Receiver<(u8, u32)>) {
+    fn held(threads: usize, depth: usize) -> Held {
         let ((go, going), (done, results)) = (channel(), channel());
         let (going, done) = (Mutex::new(going), Mutex::new(done));
         let pool = Pool::new(threads, depth, move |sender: &u8, job| {

@@ -171,7 +171,7 @@ mod tests {
         let with_client = base.clone().with_client(ClientId::new(1), key(9)).unwrap();
         assert_eq!(with_client.configuration(), base.configuration());
         // Put together by another program.
-        let golden = "GOLDEN";
+        let golden = "123f3acd96b885bb70c537c8c87f5cf29252770f252d0774d6310690e7015a4a";
         assert_eq!(PublicKey::new(*base.configuration().bytes()).to_string(), golden);
     }
 

@@ -1,9 +1,10 @@
 //! What this member says, signed.
 
+use super::checked::Checked;
 use super::hash::{result_digest, signed_bytes};
 use super::keys::Keys;
 use super::roll::Roll;
-use super::verifier::{Checked, named};
+use super::verifier::named;
 use super::wire::{Proofs, Reply, Signature, Signed, SignedNewView, SignedViewChange};
 use quorate::bounded::List;
 use quorate::id::{ClientId, Slot, View};

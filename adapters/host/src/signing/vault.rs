@@ -8,39 +8,22 @@
 //! ```text
 //! m · (2w + ⌈2w/i⌉ + 1)       votes, checkpoints, and one statement that contradicts another
 //! m · 2 · (1 + m(w + 1))      view changes with their proofs: one, and one that contradicts it
-//! mw + 2m                     certificates of claims, of the checkpoint, and of one further on
+//! mw + 2m                     certificates that the machine holds: of claims, of two checkpoints
 //! 1 + m · (1 + m(w + 1))      what the present view began with
 //! ```
 //!
-//! signatures, which is [`Vault::most`]: 15 461 for four members and a window of 256, a megabyte.
+//! signatures, which is [`Vault::most`]: 15 465 for four members and a window of 256, a megabyte.
 
 use super::accusation::Accusation;
-use super::verifier::Checked;
+use super::checked::Checked;
+use super::share::{Change, Share, put, weigh};
 use super::wire::{
     Certificate, Proofs, Signature, Signed, SignedNewView, SignedPrepared, SignedStable,
-    SignedViewChange,
 };
 use quorate::id::{Index, Members, Slot, View};
-use quorate::pbft::{
-    Checkpoint, Config, Evidence, Message, Phase, Prepared, Stable, Value, ViewChange, Vote,
-};
+use quorate::pbft::{Config, Evidence, Message, Phase, Prepared, Stable, ViewChange, Vote};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// A view change that can be kept in two places at once.
-type Change = Arc<Checked<SignedViewChange>>;
-
-/// What one member has signed.
-#[derive(Clone, Debug, Default)]
-struct Share {
-    votes: BTreeMap<(View, Index, Phase), (Value, Signature)>,
-    checkpoints: BTreeMap<Index, (Checkpoint, Signature)>,
-    /// The newest that contradicts one of these.
-    odd: Option<Signed<Message>>,
-    change: Option<Change>,
-    /// The newest that contradicts that.
-    odd_change: Option<Change>,
-}
 
 /// What has become of something that was to be kept.
 #[must_use = "the machine must not be told what was refused"]
@@ -68,7 +51,7 @@ pub struct Vault {
     shares: BTreeMap<Slot, Share>,
     claims: BTreeMap<Index, SignedPrepared>,
     stable: Option<SignedStable>,
-    /// The newest that is proved, and that the machine may come to.
+    /// The newest proof of a checkpoint that the machine was told of and may not have got to yet.
     ahead: Option<SignedStable>,
     new_view: Option<Arc<Checked<SignedNewView>>>,
 }
@@ -132,6 +115,7 @@ impl Vault {
         let Some(share) = self.shares.get_mut(&it.change.from) else { return Kept::Refused };
         let view = it.change.what.view;
         match &share.change {
+            _ if view < self.view => Kept::Refused,
             Some(known) if known.change.what == it.change.what => Kept::Before,
             Some(known) if known.change.what.view == view => {
                 share.odd_change = Some(Arc::clone(it));
@@ -139,7 +123,9 @@ impl Vault {
             }
             Some(known) if known.change.what.view > view => Kept::Refused,
             _ => {
-                share.change = Some(Arc::clone(it));
+                (share.change, share.odd_change) = (Some(Arc::clone(it)), None);
+                // The machine takes note of its checkpoint, and outlives it.
+                self.keep_ahead(it.stable());
                 Kept::New
             }
         }
@@ -173,7 +159,7 @@ impl Vault {
         Kept::New
     }
 
-    /// Keeps the proof of a checkpoint that came from elsewhere.
+    /// Keeps the proof of a checkpoint that was read from the disk: it is stable.
     pub fn keep_stable(&mut self, it: Checked<SignedStable>) -> Kept {
         if it.stable.checkpoint.index <= self.low {
             return Kept::Refused;
@@ -182,10 +168,11 @@ impl Vault {
         Kept::New
     }
 
-    /// Keeps the proof of a checkpoint that the machine is about to be told of, in case it goes on from it.
+    /// Keeps the proof of a checkpoint that the machine is about to be told of, and goes on from when it
+    /// sees fit.
     pub fn keep_ahead(&mut self, it: Checked<SignedStable>) {
         let newest = self.ahead.as_ref().map_or(self.low, |it| it.stable.checkpoint.index);
-        if it.stable.checkpoint.index > newest {
+        if it.stable.checkpoint.index > newest.max(self.low) {
             self.ahead = Some(it.0);
         }
     }
@@ -194,13 +181,23 @@ impl Vault {
     #[must_use]
     pub fn certificate(&self, prepared: &Prepared) -> Option<Certificate> {
         let Prepared { view, index, value, signers } = *prepared;
-        let held = self.claims.get(&index);
-        let held = held.filter(|it| (it.prepared.view, it.prepared.value) == (view, value));
         collect(signers, |signer| {
             let vote = self.shares.get(&signer)?.votes.get(&(view, index, Phase::Prepare));
-            let fresh = vote.filter(|(of, _)| *of == value).map(|(_, signature)| *signature);
-            fresh.or_else(|| of(&held?.certificate, held?.prepared.signers, signer))
+            let heard = vote.filter(|(of, _)| *of == value).map(|(_, signature)| *signature);
+            let is_it = |(it, _): &(&Prepared, _)| it.vote() == prepared.vote();
+            let mut proofs = self.claim_proofs(index).filter(is_it);
+            heard.or_else(|| proofs.find_map(|(it, proof)| of(proof, it.signers, signer)))
         })
+    }
+
+    /// Every proof of a claim to a position. A member that has left a view, and waits for the next, may
+    /// have to say again what a stable checkpoint has made its vault let go of: its own view change has it.
+    fn claim_proofs(&self, index: Index) -> impl Iterator<Item = (&Prepared, &Certificate)> {
+        let held = self.claims.get(&index).map(|it| (&it.prepared, &it.certificate));
+        let changes = self.shares.values().filter_map(|share| share.change.as_ref());
+        let claims =
+            changes.flat_map(|it| it.change.what.claims.iter().zip(it.proofs.claims.iter()));
+        held.into_iter().chain(claims)
     }
 
     /// The same, kept from now on: the machine has prepared it, and will claim it in view changes until a
@@ -216,15 +213,22 @@ impl Vault {
     /// The signatures of those who have a checkpoint, if all are here.
     #[must_use]
     pub fn stable_certificate(&self, stable: &Stable) -> Option<Certificate> {
-        let is_it = |it: &&SignedStable| it.stable.checkpoint == stable.checkpoint;
-        let held = [&self.stable, &self.ahead].into_iter().flatten().filter(is_it);
-        let held = held.max_by_key(|it| it.stable.signers == stable.signers);
-        collect(stable.signers, |signer| {
-            let known = self.shares.get(&signer)?.checkpoints.get(&stable.checkpoint.index);
-            let fresh =
-                known.filter(|(it, _)| *it == stable.checkpoint).map(|(_, signature)| *signature);
-            fresh.or_else(|| of(&held?.certificate, held?.stable.signers, signer))
+        let Stable { checkpoint, signers } = stable;
+        collect(*signers, |signer| {
+            let known = self.shares.get(&signer)?.checkpoints.get(&checkpoint.index);
+            let heard = known.filter(|(it, _)| it == checkpoint).map(|(_, signature)| *signature);
+            let mut proofs = self.stable_proofs().filter(|(it, _)| it.checkpoint == *checkpoint);
+            heard.or_else(|| proofs.find_map(|(it, proof)| of(proof, it.signers, signer)))
         })
+    }
+
+    /// Every proof of a checkpoint that came in whole.
+    fn stable_proofs(&self) -> impl Iterator<Item = (&Stable, &Certificate)> {
+        let own = self.stable.iter().chain(&self.ahead).map(|it| (&it.stable, &it.certificate));
+        let changes = self.shares.values().filter_map(|share| share.change.as_ref());
+        let changes = changes.map(|it| (&it.change.what.stable, &it.proofs.stable));
+        let begun = self.new_view.iter().flat_map(|it| it.changes.iter().zip(it.proofs.iter()));
+        own.chain(changes).chain(begun.map(|((_, it), (_, proofs))| (&it.stable, &proofs.stable)))
     }
 
     /// The same, kept from now on: it is stable, and what was needed only up to it is let go.
@@ -305,7 +309,7 @@ impl Vault {
                 let changes = [&share.change, &share.odd_change];
                 let [first, second] = changes.map(|it| it.as_ref().map(|it| it.change.clone()));
                 let (first, second) = first.zip(second).filter(|(it, _)| it.what.view == view)?;
-                Accusation::ViewChanges(Box::new(first), Box::new(second))
+                Accusation::ViewChanges(first, second)
             }
         };
         Some(accusation).filter(Accusation::is_sound)
@@ -332,53 +336,9 @@ impl Vault {
     }
 }
 
-impl Share {
-    /// What its owner has said, with its signature, if that is here.
-    fn said(&self, from: Slot, what: Message) -> Option<Signed<Message>> {
-        let known = match what {
-            Message::Vote(Vote { phase, view, index, value }) => {
-                let vote = self.votes.get(&(view, index, phase));
-                vote.filter(|(of, _)| *of == value).map(|(_, signature)| *signature)
-            }
-            Message::Checkpoint(it) => {
-                let known = self.checkpoints.get(&it.index);
-                known.filter(|(of, _)| *of == it).map(|(_, signature)| *signature)
-            }
-            Message::Status(_) => None,
-        };
-        let known = known.map(|signature| Signed { from, what, signature });
-        known.or_else(|| self.odd.filter(|odd| odd.what == what))
-    }
-
-    fn len(&self) -> usize {
-        let changes = [&self.change, &self.odd_change].into_iter().flatten();
-        let changes = changes.map(|it| weigh(&it.proofs).saturating_add(1)).sum::<usize>();
-        let odd = usize::from(self.odd.is_some());
-        [self.votes.len(), self.checkpoints.len(), odd, changes].iter().sum()
-    }
-}
-
 /// How many checkpoints of one member are kept: those of its window, and of the next.
 fn checkpoints(config: &Config) -> usize {
     (config.slots as usize).saturating_mul(2).div_ceil(config.interval.max(1) as usize)
-}
-
-/// Keeps the first of what one member says in one place.
-fn put<K: Ord, V: PartialEq>(
-    kept: &mut BTreeMap<K, (V, Signature)>,
-    most: usize,
-    place: K,
-    what: (V, Signature),
-) -> Kept {
-    match kept.get(&place) {
-        Some(known) if known.0 == what.0 => Kept::Before,
-        Some(_) => Kept::Contradiction,
-        None if kept.len() >= most => Kept::Refused,
-        None => {
-            kept.insert(place, what);
-            Kept::New
-        }
-    }
 }
 
 /// A certificate of those signers, if each one's signature is found.
@@ -396,9 +356,4 @@ fn collect(
 /// One signer's signature in a certificate.
 fn of(certificate: &Certificate, signers: Members, signer: Slot) -> Option<Signature> {
     certificate.of(signers)?.find(|(it, _)| *it == signer).map(|(_, signature)| signature)
-}
-
-fn weigh(proofs: &Proofs) -> usize {
-    let claims = proofs.claims.iter().map(|it| it.signatures.len());
-    claims.sum::<usize>().saturating_add(proofs.stable.signatures.len())
 }

@@ -1,6 +1,7 @@
 //! What came in, checked: the only way from the wire to the machine.
 
 use super::accusation::Accusation;
+use super::checked::{Checked, Checks, Rejected};
 use super::hash::{signed_bytes, statement_digest};
 use super::known::{Known, name_of};
 use super::roll::Roll;
@@ -9,75 +10,14 @@ use super::wire::{
     SignedStable, SignedViewChange,
 };
 use ed25519_dalek::VerifyingKey;
-use quorate::id::{Digest, Members, Slot};
+use quorate::id::{Digest, Members, Slot, View};
+use quorate::pbft::statement::CLIENT;
 use quorate::pbft::{
-    CLIENT, Checkpoint, Config, Message, NewView, Phase, Prepared, Scope, Stable, Statement,
-    Verified, ViewChange, Vote, is_quorum,
+    Checkpoint, Config, Message, Phase, Prepared, Scope, Stable, Statement, ViewChange, Vote,
+    is_quorum,
 };
-use std::fmt;
-use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Something whose signatures are right. Only a [`Verifier`] makes one of what came in, and only a
-/// [`Signer`](super::Signer) of what this host says itself.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Checked<T>(pub(super) T);
-
-impl<T> Deref for Checked<T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
-impl Checked<Signed<Message>> {
-    /// What the machine is told.
-    #[must_use]
-    pub const fn verified(&self) -> Verified<Message> {
-        Verified::attest(self.0.from, self.0.what)
-    }
-}
-
-impl Checked<SignedViewChange> {
-    /// What the machine is told.
-    #[must_use]
-    pub const fn verified(&self) -> Verified<&ViewChange> {
-        Verified::attest(self.0.change.from, &self.0.change.what)
-    }
-
-    /// The checkpoint that it stands on, with its proof.
-    #[must_use]
-    pub fn stable(&self) -> Checked<SignedStable> {
-        let certificate = self.0.proofs.stable.clone();
-        Checked(SignedStable { stable: self.0.change.what.stable, certificate })
-    }
-}
-
-impl Checked<SignedNewView> {
-    /// What the machine is told.
-    #[must_use]
-    pub fn verified(&self) -> Verified<NewView<'_>> {
-        Verified::attest(self.0.from, self.0.said())
-    }
-
-    /// The checkpoints that its view changes stand on, with their proofs.
-    pub fn stables(&self) -> impl Iterator<Item = Checked<SignedStable>> + '_ {
-        let each = self.0.changes.iter().zip(self.0.proofs.iter());
-        each.map(|((_, change), (_, proofs))| {
-            let certificate = proofs.stable.clone();
-            Checked(SignedStable { stable: change.stable, certificate })
-        })
-    }
-}
-
-impl Checked<SignedStable> {
-    /// What the machine is told.
-    #[must_use]
-    pub const fn verified(&self) -> Stable {
-        self.0.stable
-    }
-}
 
 /// Checks what came in, on whatever thread; what it has found right it remembers, within bounds.
 ///
@@ -95,45 +35,6 @@ pub struct Verifier {
     made: AtomicU64,
     spared: AtomicU64,
 }
-
-/// How many signatures a [`Verifier`] has looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Checks {
-    /// Those that were checked.
-    pub made: u64,
-    /// Those that were known to be right.
-    pub spared: u64,
-}
-
-/// Why something that came in is not believed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[non_exhaustive]
-pub enum Rejected {
-    /// The machine has no use for it. It may be true.
-    Unwanted,
-    /// Nobody of this name has a key here.
-    NoSuchSigner,
-    /// Its parts do not fit together, or a certificate in it has too few signers: no correct member
-    /// says such a thing.
-    Unsound,
-    /// A signature is not that of the member whose it is said to be; a client's has slot
-    /// [`CLIENT`]. Whoever sent it is to blame, and not this one.
-    Forged(Slot),
-}
-
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unwanted => f.write_str("nobody wants it now"),
-            Self::NoSuchSigner => f.write_str("no key is known for a signer"),
-            Self::Unsound => f.write_str("it contradicts itself, or proves too little"),
-            Self::Forged(CLIENT) => f.write_str("a signature is not the client's"),
-            Self::Forged(slot) => write!(f, "a signature is not that of member {slot}"),
-        }
-    }
-}
-
-impl std::error::Error for Rejected {}
 
 impl Verifier {
     /// A verifier for a member that is set up like that. Its members must be those of the roll, or
@@ -189,7 +90,7 @@ impl Verifier {
         Ok(Checked(it))
     }
 
-    /// Checks what a view is said to begin with. That its sender is the primary the machine sees.
+    /// Checks what a view is said to begin with, by its primary: whoever else says so is not believed.
     ///
     /// # Errors
     /// [`Rejected`].
@@ -199,6 +100,9 @@ impl Verifier {
         wants: bool,
     ) -> Result<Checked<SignedNewView>, Rejected> {
         wanted(wants)?;
+        if self.primary_of(it.view) != Some(it.from) {
+            return Err(Rejected::Unsound);
+        }
         let mut senders = Members::NONE;
         for ((from, change), (_, proofs)) in it.changes.iter().zip(it.proofs.iter()) {
             let is_second = senders.contains(*from);
@@ -295,6 +199,13 @@ impl Verifier {
             }
         }
         Ok(Checked(it))
+    }
+
+    /// As the machine counts: the members take turns.
+    pub(super) fn primary_of(&self, view: View) -> Option<Slot> {
+        let members = self.roll.members();
+        let turn = view.number().checked_rem(members.len() as u64)?;
+        members.iter().nth(usize::try_from(turn).ok()?)
     }
 
     fn is_sound(&self, change: &ViewChange, proofs: &Proofs) -> Result<(), Rejected> {

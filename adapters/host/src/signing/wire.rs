@@ -11,7 +11,8 @@ use quorate::bounded::List;
 use quorate::hlc::Stamp;
 use quorate::id::{ClientId, EntryId, Members, Slot, View};
 use quorate::limits::{MOST, SLOTS};
-use quorate::pbft::{CLIENT, NewView, Prepared, Scope, Stable, Statement, ViewChange};
+use quorate::pbft::statement::CLIENT;
+use quorate::pbft::{NewView, Prepared, Scope, Stable, Statement, ViewChange};
 use quorate::state_machine::Position;
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,8 @@
 
 use super::*;
 use quorate::id::{ClientId, EntryId, Term};
-use quorate::pbft::{CLIENT, Status};
+use quorate::pbft::Status;
+use quorate::pbft::statement::CLIENT;
 use quorate::state_machine::Position;
 
 #[test]
@@ -15,6 +16,7 @@ fn what_a_member_says_is_told_the_machine_as_it_was_said() {
         changes: set(&[2]),
         stable: Index::new(4),
         committed: Index::new(5),
+        prepared: Index::new(5),
     };
     for what in [
         Message::Vote(prepare(1, 5, 5)),
@@ -189,7 +191,7 @@ fn two_accounts_of_one_member_for_one_view_accuse_it() {
     other.change.what.claims.pop();
     let other = group.signed_again(&other);
     let accuse = |one: &SignedViewChange, other: &SignedViewChange| {
-        let [one, other] = [one, other].map(|it| Box::new(it.change.clone()));
+        let [one, other] = [one, other].map(|it| it.change.clone());
         verifier.accusation(Accusation::ViewChanges(one, other), true).map(|it| it.by())
     };
     assert_eq!(accuse(&first, &other), Ok(slot(3)));

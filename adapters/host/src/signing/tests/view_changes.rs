@@ -3,6 +3,9 @@
 use super::*;
 use quorate::pbft::is_quorum;
 
+/// What a primary makes up, and what must come of it.
+type Fiction = (&'static str, fn(&mut SignedNewView), Rejected);
+
 /// A change that a liar makes, and what must come of it.
 type Lie = (&'static str, fn(&mut SignedViewChange, &Group), Rejected);
 
@@ -172,7 +175,7 @@ fn a_view_does_not_begin_with_what_its_primary_made_up() {
         let signed: Vec<_> = signed.collect();
         (*group.signers[2].new_view(it.view, &signed).unwrap()).clone()
     };
-    let lies: [(&str, fn(&mut SignedNewView), Rejected); 7] = [
+    let lies: [Fiction; 7] = [
         ("f+1 senders", |it| cut(it, 2), UNSOUND),
         ("a sender twice", |it| repeat_sender(it), UNSOUND),
         ("a sender twice beside a quorum", |it| add_sender(it), UNSOUND),
@@ -212,8 +215,8 @@ fn leave_out(it: &mut SignedNewView) {
 fn what_the_primary_signed_is_not_changed_on_the_way() {
     let group = Group::of(4);
     let honest = group.new_view(&[0, 1, 3]);
-    let lies: [(&str, fn(&mut SignedNewView), Rejected); 6] = [
-        ("another primary", |it| it.from = slot(3), forged(3)),
+    let lies: [Fiction; 6] = [
+        ("another primary", |it| it.from = slot(3), UNSOUND),
         ("another order", |it| swap(it), forged(2)),
         ("a claim left out", |it| leave_out(it), forged(2)),
         ("a proof too few", |it| drop(it.proofs.pop()), UNSOUND),
