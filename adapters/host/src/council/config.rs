@@ -29,6 +29,9 @@ pub struct Config {
     pub timeout: Span,
     /// How many positions a primary works on at one time.
     pub depth: u32,
+    /// How many positions are worked on above the stable checkpoint, the same for all members; a
+    /// checkpoint follows after each quarter of it.
+    pub window: u32,
 }
 
 /// A member.
@@ -78,11 +81,12 @@ struct Group {
     id: u64,
     request_timeout_ms: u64,
     depth: u32,
+    window: u32,
 }
 
 impl Default for Group {
     fn default() -> Self {
-        Self { id: 1, request_timeout_ms: 1_000, depth: 8 }
+        Self { id: 1, request_timeout_ms: 1_000, depth: 8, window: 256 }
     }
 }
 
@@ -126,6 +130,7 @@ impl Config {
             clients: file.client,
             timeout: Span::millis(file.group.request_timeout_ms),
             depth: file.group.depth,
+            window: file.group.window,
         };
         let slots = config.slots();
         if slots.len() != config.members.len() {
@@ -176,6 +181,7 @@ impl Config {
         machine.tolerance = Tolerance::Liars;
         machine.timeout = self.timeout;
         machine.resend = self.timeout.divided(10);
+        (machine.slots, machine.interval) = (self.window, self.window / 4);
         machine
     }
 

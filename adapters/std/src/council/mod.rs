@@ -264,6 +264,11 @@ impl<S: Service> Work<S> {
                     (self.tell)(&format!("member {} is proved to lie", accusation.by()));
                 }
                 Effect::Told(output) => self.tell_output(output),
+                Effect::Event(quorate::Event::Overslept { late }) => {
+                    (self.tell)(&format!("it slept {} ms too long", late.as_millis()));
+                }
+                // For those who count.
+                Effect::Event(_) => {}
             }
         }
     }
