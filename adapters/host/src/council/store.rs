@@ -8,7 +8,7 @@ use crate::log::{self, Log, Options};
 use crate::protocol::Service;
 use crate::signing::{
     Certificate, Keys, KeysError, NotMine, RollError, SignedNewView, SignedPrepared, SignedStable,
-    Signer, Vault, Verifier, payload_digest, state_digest,
+    Signer, Vault, Verifier, state_digest,
 };
 use crate::snapshot::{self, Key, Snapshots};
 use crate::store::DiskFailed;
@@ -219,8 +219,10 @@ pub fn open<S: Service>(config: &Config, state: S) -> Result<(Seat<S>, Store), O
     for entry in entries.map_err(|_| OpenError::Record)? {
         match entry {
             Entry::Payload(at, bytes) => {
-                understand::<S>(&verifier, bytes.clone()).map_err(|_| OpenError::Record)?;
-                payloads.insert(payload_digest(&bytes), (at, bytes));
+                // One of a client that is no longer listed is of no use, and no reason not to start.
+                if let Ok(payload) = understand::<S>(&verifier, bytes) {
+                    payloads.insert(payload.digest, (at, payload.bytes));
+                }
             }
             Entry::Write(write, proof) => {
                 council.replay(&write);
