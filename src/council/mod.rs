@@ -399,6 +399,9 @@ impl<S: StateMachine> Council<S> {
         if is_proposal && !self.pbft.works_on(digest) {
             // It was not taken: a liar's proposals take no room.
             self.payloads.forget(digest);
+        } else if is_proposal && payload.is_some() && is_here {
+            // What the view began with, say, was lacked until now.
+            return self.order(now, pbft::Input::Available(digest), out);
         }
         taken
     }

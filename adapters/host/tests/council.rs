@@ -1,8 +1,8 @@
 //! Four hosts with real keys and real disks, and a network that is a list.
 
 use quorate::client::broadcast;
-use quorate::id::{ClientId, Index, Slot, View};
 use quorate::hlc::Stamp;
+use quorate::id::{ClientId, Index, Slot, View};
 use quorate::lease::{Command, Name, Response, Table};
 use quorate::pbft::{Checkpoint, Message, Phase, Value, Vote};
 use quorate::time::{Instant, Now, Span, Wall};
@@ -25,6 +25,7 @@ struct Host {
 
 struct World {
     folder: tempfile::TempDir,
+    configs: Vec<Config>,
     hosts: Vec<Option<Host>>,
     flights: VecDeque<(Slot, Slot, Arc<Packet>)>,
     replies: Vec<Reply>,
@@ -59,7 +60,9 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let client = Keys::open(&folder.path().join("client")).unwrap();
+        let config = |slot| Config::parse(&text(folder.path(), slot), folder.path()).unwrap();
         let mut world = Self {
+            configs: (0..4).map(config).collect(),
             folder,
             hosts: (0..4).map(|_| None).collect(),
             flights: VecDeque::new(),
@@ -75,7 +78,7 @@ impl World {
     }
 
     fn config(&self, slot: u8) -> Config {
-        Config::parse(&text(self.folder.path(), slot), self.folder.path()).unwrap()
+        self.configs[usize::from(slot)].clone()
     }
 
     fn start(&mut self, slot: u8) {
@@ -263,29 +266,29 @@ fn a_dead_primary_is_replaced_and_comes_back_with_all_that_it_missed() {
     let mut world = World::new();
     assert!(matches!(world.acquire(1), Response::Granted { .. }));
     world.crash(0);
-    for scope in 2..=20 {
+    for scope in 2..=10 {
         assert!(matches!(world.acquire(scope), Response::Granted { .. }), "{scope}");
     }
     assert_eq!(world.view(1), 1);
     world.start(0);
     world.pass(Span::secs(5));
-    assert_eq!(world.leases(), 20);
+    assert_eq!(world.leases(), 10);
     // The two others alone are no quorum: it must have caught up.
     world.crash(1);
-    assert_eq!(world.leases(), 20);
+    assert_eq!(world.leases(), 10);
 }
 
 #[test]
 fn everybody_dies_again_and_again_and_nothing_is_lost() {
     let mut world = World::new();
-    for round in 0..3 {
-        for scope in 1..=5 {
+    for round in 0..2 {
+        for scope in 1..=3 {
             assert!(matches!(world.acquire(round * 100 + scope), Response::Granted { .. }));
         }
         (0..4).for_each(|slot| world.crash(slot));
         world.flights.clear();
         (0..4).for_each(|slot| world.start(slot));
-        assert_eq!(world.leases(), 5 * (round as usize + 1));
+        assert_eq!(world.leases(), 3 * (round as usize + 1));
     }
     assert_eq!(world.accusations, 0);
 }
@@ -339,7 +342,7 @@ fn a_wrong_state_that_a_former_life_stored_is_not_gone_on_from() {
     let stable = world.hosts[1].as_ref().unwrap().seat.council().pbft().stable().checkpoint;
     assert_eq!(stable.index, Index::new(4));
     world.crash(1);
-    for nonce in 0..8 {
+    for nonce in 0..4 {
         let (_, mut store) = open(&world.config(1), table()).unwrap();
         let bytes = vec![nonce; 100];
         let checkpoint = Checkpoint { state: state_digest(&bytes), ..stable };
@@ -349,18 +352,6 @@ fn a_wrong_state_that_a_former_life_stored_is_not_gone_on_from() {
     world.crash(2);
     assert!(matches!(world.acquire(6), Response::Granted { .. }));
     assert_eq!(world.leases(), 6);
-}
-
-#[test]
-fn a_request_that_nobody_could_propose_is_refused() {
-    let world = World::new();
-    let config = world.config(0);
-    let scope = config.scope(&config.roll().unwrap());
-    let asked = Asked::<Command, _>::Read(Query::List { prefix: "x".repeat(1 << 20) });
-    let bytes = asked.to_bytes().unwrap();
-    let request = Request::sign(&world.client, &scope, CLIENT, 1, &bytes).unwrap();
-    let verifier = world.hosts[0].as_ref().unwrap().seat.verifier();
-    assert!(check::<Table>(&verifier, Packet::Request(Box::new(request))).is_err());
 }
 
 #[test]

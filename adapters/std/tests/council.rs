@@ -85,7 +85,8 @@ fn running() -> Vec<String> {
 #[test]
 fn nodes_that_have_stopped_have_given_everything_back_and_begin_again_in_the_same_process() {
     let _alone = alone();
-    let folder = Folder(std::env::temp_dir().join(format!("quorate-council-{}", std::process::id())));
+    let folder =
+        Folder(std::env::temp_dir().join(format!("quorate-council-{}", std::process::id())));
     let configs = configs(&folder.0);
     for round in 1..=2 {
         let nodes = start(&configs);
@@ -107,7 +108,8 @@ fn nodes_that_have_stopped_have_given_everything_back_and_begin_again_in_the_sam
 #[test]
 fn whoever_is_not_of_the_group_is_not_listened_to() {
     let _alone = alone();
-    let folder = Folder(std::env::temp_dir().join(format!("quorate-strange-{}", std::process::id())));
+    let folder =
+        Folder(std::env::temp_dir().join(format!("quorate-strange-{}", std::process::id())));
     let configs = configs(&folder.0);
     let node = Node::start(&configs[0], table(), None, Box::new(|_| {})).unwrap();
     for greeting in [

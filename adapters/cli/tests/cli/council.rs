@@ -13,8 +13,7 @@ fn key(folder: &Path, file: &str) -> String {
 
 /// A good file of a group of so many, of which this node is member 0.
 fn good(folder: &Path, count: u8) -> String {
-    let mut text =
-        String::from("[node]\nslot = 0\nlisten = \"127.0.0.1:0\"\ndata = \"data0\"\n");
+    let mut text = String::from("[node]\nslot = 0\nlisten = \"127.0.0.1:0\"\ndata = \"data0\"\n");
     for slot in 0..count {
         let key = key(folder, &format!("data{slot}/key"));
         let address = format!("127.0.0.1:{}", 7_001 + u16::from(slot));
@@ -62,10 +61,7 @@ fn what_is_wrong_with_a_configuration_is_said_in_one_line() {
             "two members have one slot, or one is beyond 31; give each its own",
         ),
         (text.replacen("slot = 0", "slot = 9", 1), "slot 9 is no member's; list this node too"),
-        (
-            text.replacen(&other, "short", 1),
-            "member 1: a public key has 64 hexadecimal digits",
-        ),
+        (text.replacen(&other, "short", 1), "member 1: a public key has 64 hexadecimal digits"),
         (
             text.replacen(&other, &"0".repeat(64), 1),
             "member 1: the bytes are not a usable public key",

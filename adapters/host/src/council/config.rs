@@ -144,7 +144,10 @@ impl Config {
             ));
         }
         if !slots.contains(config.me) {
-            return Err(ConfigError(format!("slot {} is no member's; list this node too", config.me)));
+            return Err(ConfigError(format!(
+                "slot {} is no member's; list this node too",
+                config.me
+            )));
         }
         if quorum::liars(slots.len()) == 0 {
             return Err(ConfigError(format!(

@@ -173,7 +173,8 @@ impl<S: Service> Seat<S> {
             }
             Packet::Payload(bytes) => {
                 let digest = payload_digest(bytes);
-                pbft.works_on(digest) && !self.payloads.contains_key(&digest)
+                self.lacks.contains(&digest)
+                    || (pbft.works_on(digest) && !self.payloads.contains_key(&digest))
             }
             Packet::State(checkpoint, _) => self.lacks_state == Some(*checkpoint),
             Packet::NeedPayload(_) | Packet::NeedState(_) => true,
@@ -292,6 +293,9 @@ impl<S: Service> Seat<S> {
             effects.insert(mark, Effect::Disk(Task::write(&[Entry::Payload(at, bytes)])));
         } else if is_new {
             self.payloads.remove(&digest);
+        }
+        if self.council.payload(digest).is_some() {
+            self.lacks.remove(&digest);
         }
         self.go_on(now, effects);
     }
@@ -436,7 +440,8 @@ impl<S: Service> Seat<S> {
         self.asked_at = now.mono;
         let others = self.council.pbft().config().members.without(self.me);
         let council = &self.council;
-        let is_lacked = |it: &Digest| council.payload(*it).is_none() && council.pbft().works_on(*it);
+        let is_lacked =
+            |it: &Digest| council.payload(*it).is_none() && council.pbft().works_on(*it);
         self.lacks.retain(is_lacked);
         let payloads = self.lacks.iter().copied().map(Packet::NeedPayload);
         let asked = payloads.chain(self.lacks_state.map(Packet::NeedState));

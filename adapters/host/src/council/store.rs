@@ -22,6 +22,9 @@ use std::fmt;
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
 
+/// The length of a segment of the log: it begins again with every stable checkpoint.
+const SEGMENT: u64 = 4 << 20;
+
 /// What the log holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Entry {
@@ -196,7 +199,7 @@ pub fn open<S: Service>(config: &Config, state: S) -> Result<(Seat<S>, Store), O
     };
     let states = Snapshots::open(disk("states")?).map_err(OpenError::State)?;
     let mut entries: Result<Vec<Entry>, postcard::Error> = Ok(Vec::new());
-    let options = Options { salt: config.salt(), ..Options::default() };
+    let options = Options { segment_bytes: SEGMENT, salt: config.salt() };
     let (log, _) = Log::open(disk("log")?, options, |record| {
         let (log::Record::Base(bytes) | log::Record::Batch(bytes)) = record;
         if let Ok(known) = &mut entries {

@@ -114,10 +114,6 @@ pub fn request<S: Service>(
     verifier: &Verifier,
     signed: Request,
 ) -> Result<Understood<S>, Rejected> {
-    // Nobody could propose what is larger, and all would wait for it.
-    if signed.command.len() > crate::frame::MOST_REQUEST {
-        return Err(Rejected::Unsound);
-    }
     let signed = (*verifier.request(signed, true)?).clone();
     let asked: Asked<S::Command, S::Query> =
         postcard::from_bytes(&signed.command).map_err(|_| Rejected::Unsound)?;

@@ -266,8 +266,7 @@ fn serve<S: Service>(
             let mut is_open = events.send(Event::Opened(connection, client, replies)).is_ok();
             while is_open {
                 let read = frame::read(&mut stream, &mut bytes, Kind::Request, group);
-                is_open = read
-                    .is_ok_and(|it| events.send(Event::Request(connection, it)).is_ok());
+                is_open = read.is_ok_and(|it| events.send(Event::Request(connection, it)).is_ok());
             }
             Some(answering)
         }
