@@ -191,6 +191,8 @@ impl Pbft {
         self.turn_to(view, Reign::Active);
         self.opened = opened.max(self.window.low());
         self.proposed = self.opened;
+        // What earlier views have not decided is in how this one begins, or never was.
+        self.stamped = self.stable.checkpoint.stamp;
     }
 
     /// A position has the value that follows from how the view began.
@@ -206,6 +208,7 @@ impl Pbft {
         if instance.proposal.is_none() {
             instance.propose(value, false);
         }
+        self.stamped = self.stamped.max(value.stamp);
     }
 
     /// Tells the others that the view was left, or what it begins with, once that is on disk.
