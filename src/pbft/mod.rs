@@ -459,12 +459,13 @@ impl Pbft {
         self.count_checkpoints(out);
         self.follow_the_others(out);
         self.begin_view(out);
+        // Before what is said in it: whoever hears that first can do nothing with it.
+        self.tell_view(out);
         if self.is_active() {
             self.vote(out);
             self.prepare(out);
         }
         self.commit(out);
         self.tell_checkpoint(out);
-        self.tell_view(out);
     }
 }
