@@ -21,6 +21,8 @@ impl Pbft {
             // What it lacks has not come meanwhile, and the others have let go of it.
             self.adopt(stable, out);
         }
+        // The payload that is lacked is asked for again.
+        self.told.wanted = self.window.low();
         let to = self.others();
         if self.reign == Reign::Awaited && self.told.view {
             out.push(Output::SendViewChange { to });
