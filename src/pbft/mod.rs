@@ -456,6 +456,8 @@ impl Pbft {
         if self.stopped.is_some() {
             return;
         }
+        // Before it counts: whoever stands behind a proof has said so.
+        self.tell_checkpoint(out);
         self.count_checkpoints(out);
         self.follow_the_others(out);
         self.begin_view(out);
@@ -466,6 +468,5 @@ impl Pbft {
             self.prepare(out);
         }
         self.commit(out);
-        self.tell_checkpoint(out);
     }
 }

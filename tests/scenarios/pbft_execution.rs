@@ -93,6 +93,19 @@ fn a_state_without_a_quorum_behind_it_is_not_believed() {
     assert_eq!(c.machine.stable(), stable(8, 1, [1, 2, 3]));
 }
 
+// concord-bft PR#1489: a proof named a member that had never been asked to sign, and nobody believed it.
+#[test]
+fn whoever_stands_behind_a_proof_has_said_so() {
+    let mut c = has_decided();
+    for from in [2, 3] {
+        c.hears(from, Message::Checkpoint(checkpoint(8, 1)));
+    }
+    c.tell(Input::Checkpointed(checkpoint(8, 1))).expect("it is due");
+    assert_eq!(c.machine.stable(), stable(8, 1, [1, 2, 3]));
+    let message = Message::Checkpoint(checkpoint(8, 1));
+    assert!(c.said.contains(&Output::Send { to: members([0, 2, 3]), message }));
+}
+
 // concord-bft PR#927, fabric PR#1877: whoever fell behind what the others had let go was refused for
 // ever.
 #[test]
