@@ -121,7 +121,8 @@ impl Pbft {
                 Message::Vote(_) | Message::Status(_) => true,
             };
         };
-        if view != self.view || !self.is_active() || index <= self.window.low() {
+        let is_nothing = value.is_null() && index > self.opened;
+        if view != self.view || !self.is_active() || index <= self.window.low() || is_nothing {
             return false;
         }
         let Some(instance) = self.window.at(index) else { return index <= self.window.high() };
