@@ -128,7 +128,11 @@ fn with_roster(wanted: u64) -> Options {
 
 /// A group whose founders were introduced, and who leads it.
 fn introduced<H: Hosted>(wanted: u64) -> (Schedule<H>, u8) {
-    let mut schedule = Schedule::<H>::new(1, with_roster(wanted));
+    introduced_with(with_roster(wanted))
+}
+
+fn introduced_with<H: Hosted>(options: Options) -> (Schedule<H>, u8) {
+    let mut schedule = Schedule::<H>::new(1, options);
     schedule.run(u64::MAX, 2_000, |world| world.leader().is_some()).unwrap();
     pass(&mut schedule, 1_000_000);
     let leads = schedule.world.leader().expect("nothing is wrong") as u8;
@@ -199,6 +203,18 @@ fn a_group_sees_to_those_who_have_lost_their_disks() {
     assert_eq!(schedule.settle(), Ok(()));
     assert_eq!(schedule.world.books.agreed().members(), Members::first(2));
     assert!(!schedule.world.can_spare(0) && !schedule.world.can_spare(1));
+}
+
+// Found by the simulator (seed 2170 of the replica): it was silent before it was cut off.
+#[test]
+fn whoever_is_evicted_while_it_is_cut_off_need_not_catch_up() {
+    let options = Options { evict: 1_500_000, lag: 1, ..with_roster(3) };
+    let (mut schedule, leads) = introduced_with::<BadReplica<Truth>>(options);
+    ask(&mut schedule, leads, life(50), None);
+    pass(&mut schedule, 1_000_000);
+    assert_eq!(schedule.settle(), Ok(()));
+    let marks = &schedule.world.marks;
+    assert_eq!((marks.count(Mark::Lagging), marks.count(Mark::Evicted)), (1, 1));
 }
 
 /// It takes whatever term it hears of, whoever says so.
