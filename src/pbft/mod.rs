@@ -413,6 +413,8 @@ impl Pbft {
         if self.stopped.is_some() {
             return;
         }
+        // Before it counts: nobody stands in a proof who has not said so.
+        self.tell_checkpoint(out);
         self.count_checkpoints(out);
         self.follow_the_others(out);
         self.begin_view(out);
@@ -421,7 +423,6 @@ impl Pbft {
             self.prepare(out);
         }
         self.commit(out);
-        self.tell_checkpoint(out);
         self.tell_view(out);
     }
 }
