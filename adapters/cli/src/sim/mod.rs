@@ -1,5 +1,6 @@
 //! `quorate sim`: the simulator's commands, one file each.
 
+mod byzantine;
 mod explore;
 mod history;
 mod planted;
