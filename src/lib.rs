@@ -31,6 +31,7 @@ compile_error!(
 pub mod bounded;
 pub mod client;
 pub mod codec;
+pub mod council;
 pub mod event;
 pub mod hlc;
 pub mod id;

@@ -20,6 +20,7 @@
 //! Two things are for the hosts to keep: an attempt is delivered at most once (what receives
 //! datagrams drops repeats), and a refusal is certain, as [`Reply`] demands.
 
+pub mod broadcast;
 mod message;
 
 pub use message::{Reply, What};

@@ -60,12 +60,12 @@ pub use message::{
 };
 pub use new_view::{Beginning, select};
 pub use output::Output;
-pub use statement::{Scope, Statement};
+pub use statement::{CLIENT, Scope, Statement};
 
 use crate::bounded::List;
 use crate::event::{Event, Ignored, Stopped};
 use crate::hlc::Stamp;
-use crate::id::{Index, Members, Slot, View};
+use crate::id::{Digest, Index, Members, Slot, View};
 use crate::limits::{Limit, MOST, REQUESTS};
 use crate::machine::{Machine, Outbox, Refused, check_outbox};
 use crate::time::{Instant, Now, Span, Wall};
@@ -235,6 +235,48 @@ impl Pbft {
     #[must_use]
     pub const fn voted(&self) -> Index {
         self.voted
+    }
+
+    /// The last position that this member proposed, or that the view began with.
+    #[must_use]
+    pub const fn proposed(&self) -> Index {
+        self.proposed
+    }
+
+    /// The highest stamp that this member has voted for.
+    #[must_use]
+    pub const fn stamped(&self) -> Stamp {
+        self.stamped
+    }
+
+    /// Whether a proposal would be taken, if its value makes sense.
+    #[must_use]
+    pub fn may_propose(&self) -> bool {
+        self.stopped.is_none() && self.leads() && self.proposed < self.window.high()
+    }
+
+    /// Whether a position is worked on.
+    #[must_use]
+    pub const fn is_in_window(&self, index: Index) -> bool {
+        self.window.low().number() < index.number() && index.number() <= self.window.high().number()
+    }
+
+    /// Where a payload is proposed, prepared or decided, if it is.
+    #[must_use]
+    pub fn position_of(&self, digest: Digest) -> Option<Index> {
+        let is_it = |value: Option<Value>| value.is_some_and(|it| it.digest == digest);
+        let all = self.window.iter_from(self.window.low());
+        let mut here = all.filter(|(_, it)| {
+            let claimed = it.claim.map(|claim| claim.1);
+            is_it(it.proposal) || is_it(it.committed) || is_it(claimed)
+        });
+        here.next().map(|it| it.0)
+    }
+
+    /// Whether a payload may still be needed.
+    #[must_use]
+    pub fn works_on(&self, digest: Digest) -> bool {
+        self.position_of(digest).is_some()
     }
 
     /// The configuration.
@@ -418,11 +460,12 @@ impl Pbft {
         self.count_checkpoints(out);
         self.follow_the_others(out);
         self.begin_view(out);
+        // First, for whoever has not entered the view takes no vote in it.
+        self.tell_view(out);
         if self.is_active() {
             self.vote(out);
             self.prepare(out);
         }
         self.commit(out);
-        self.tell_view(out);
     }
 }

@@ -39,6 +39,7 @@ impl Pbft {
             changes: here.collect(),
             stable: self.window.low(),
             committed: self.committed,
+            prepared: self.prepared,
         }
     }
 
@@ -93,7 +94,7 @@ impl Pbft {
 
     /// Says the votes again that a member of this view may lack.
     fn repeat_votes<X: Outbox<Output> + ?Sized>(&self, to: Members, status: &Status, out: &mut X) {
-        let first = status.committed.max(self.window.low());
+        let first = status.committed.min(status.prepared).max(self.window.low());
         for (index, instance) in self.window.iter_from(first).take(BURST) {
             let Some(value) = instance.proposal.filter(|_| index <= self.told.voted) else { break };
             let vote = Vote { phase: Phase::Prepare, view: self.view, index, value };

@@ -369,7 +369,7 @@ impl Peer {
             let _ = self.tell(now, Input::NewView(new_view), effects);
         }
         let interval = self.machine.config().interval as usize;
-        if !self.executed.is_empty() && self.executed.len() % interval == 0 {
+        if !self.executed.is_empty() && self.executed.len().is_multiple_of(interval) {
             let _ = self.tell(now, Input::Checkpointed(state_of(&self.executed)), effects);
         }
         let stable = self.machine.stable().checkpoint;
@@ -582,7 +582,7 @@ impl Peer {
                 Value { digest: Digest::NULL, ..value }
             });
             self.forget(now, &[value], effects);
-            if next.number() % u64::from(self.machine.config().interval) == 0 {
+            if next.number().is_multiple_of(u64::from(self.machine.config().interval)) {
                 let state = state_of(&self.executed);
                 self.book.states.borrow_mut().insert(state, self.executed.clone());
                 self.keep(Record::State(state, self.executed.clone()), None, effects);

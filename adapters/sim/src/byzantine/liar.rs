@@ -106,8 +106,13 @@ impl Liar {
 
 /// A view change that leaves out what it should claim, or claims what it should not.
 fn twist_claims(change: &mut ViewChange, is_fooled: bool, rng: &mut Rng) {
-    match rng.below(4) {
+    match rng.below(5) {
         0 => change.claims = Claims::new(),
+        3 if change.claims.len() > 1 => {
+            // What it alone has seen prepared has a gap before it.
+            let place = rng.below(change.claims.len() as u64 - 1) as usize;
+            change.claims.remove(place);
+        }
         1 if is_fooled => {
             let _ = change.claims.pop();
         }
@@ -244,6 +249,7 @@ impl World {
                     changes: Members::NONE,
                     stable: Index::ZERO,
                     committed: Index::ZERO,
+                    prepared: Index::ZERO,
                 };
                 What::Message(Message::Status(status), false)
             }

@@ -24,13 +24,12 @@ pub enum Mark {
     TwoVotes,
     TwoStates,
     TwoChanges,
-    Diverged,
     Fetch,
     Want,
     Forward,
     Overslept,
     StampTooEarly,
-    WindowFull,
+    Pause,
     Forged,
     TwoBeginnings,
     Carried,
@@ -38,7 +37,7 @@ pub enum Mark {
     Healed,
 }
 
-const WORDS: [&str; 30] = [
+const WORDS: [&str; 29] = [
     "crashes of correct members",
     "crashes that lost writes",
     "crashes in the midst of a step",
@@ -57,13 +56,12 @@ const WORDS: [&str; 30] = [
     "accusations of two votes",
     "accusations of two states",
     "accusations of two view changes",
-    "states found to differ",
     "states fetched",
     "payloads lacked",
     "requests forwarded",
     "members that overslept",
     "proposals at a stamp that a clock does not allow",
-    "proposals that a full window refused",
+    "members that paused",
     "forged packets refused",
     "views begun in two ways by their primary",
     "committed values that a later view began with",

@@ -130,6 +130,10 @@ impl Options {
             let kinds = [1, 1, 2, 3, 5][rng.below(5) as usize];
             let lies = (0..kinds).map(|_| Lie::ALL[rng.below(Lie::ALL.len() as u64) as usize]);
             let mut lies: Vec<_> = lies.collect();
+            if many > quorum::liars(members as usize) {
+                // Too many: then all of them tell one second story.
+                lies.extend([Lie::Proposals, Lie::Votes]);
+            }
             lies.sort_unstable();
             lies.dedup();
             options.liars.push((liar, lies));

@@ -16,7 +16,10 @@
 use crate::pbft::{Book, What, request_of};
 use crate::swarm::hash::fold;
 use quorate::id::{Digest, Index, Members, Slot, View};
-use quorate::pbft::{Evidence, Message, Pbft, Phase, Prepared, Value, ViewChange, Vote, is_quorum};
+use quorate::pbft::{
+    Evidence, Message, Pbft, Phase, Prepared, Value, ViewChange, Vote, is_quorum,
+};
+use quorate::quorum;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -87,6 +90,9 @@ impl Beginning {
 pub struct Oracle {
     members: Members,
     liars: Members,
+    /// More lie than the group tolerates: then only outcomes are looked at, for what leads to them would
+    /// always be seen first.
+    is_lost: bool,
     book: Book,
     decided: BTreeMap<Index, (Slot, Value)>,
     executed: Vec<Value>,
@@ -104,6 +110,7 @@ impl Oracle {
         Self {
             members,
             liars,
+            is_lost: liars.len() > quorum::liars(members.len()),
             book,
             decided: BTreeMap::new(),
             executed: Vec::new(),
@@ -114,6 +121,11 @@ impl Oracle {
             begun: Vec::new(),
             entered: BTreeMap::new(),
         }
+    }
+
+    /// Who has signed what.
+    pub(super) const fn book(&self) -> &Book {
+        &self.book
     }
 
     /// The longest that anybody has executed.
@@ -189,7 +201,7 @@ impl Oracle {
 
     fn votes(&mut self, by: Slot, vote: Vote) -> Verdict {
         let Vote { phase, view, index, value } = vote;
-        if !self.members.contains(by) {
+        if !self.members.contains(by) || self.is_lost {
             return Ok(());
         }
         let entered = self.entered.get(&by).filter(|it| it.view == view);
@@ -249,6 +261,7 @@ impl Oracle {
             return Err(Broken { promise: "B5", what });
         }
         let beginning = Beginning::of(view, changes);
+        // If too many lie, nothing is certified.
         for ((index, before), value) in &self.certified {
             if *before < view {
                 carries(&beginning, *index, *value)?;

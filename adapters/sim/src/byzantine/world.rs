@@ -9,7 +9,7 @@ use super::{Report, SECOND};
 use crate::cluster::{Disk, Effect, Stimulus, Subject};
 use crate::pbft::{Book, Kept, Packet, Peer, Record, Setup, What, payload};
 use crate::swarm::hash::fold;
-use quorate::Event;
+use quorate::{Event, Machine};
 use quorate::event::ViewLeft;
 use quorate::hlc::Stamp;
 use quorate::id::{Digest, Index, Members, Slot};
@@ -46,6 +46,8 @@ pub(super) struct Seat {
     heard: Heard,
     /// After how many effects of its next step it crashes.
     doomed: Option<usize>,
+    /// Until when it does nothing.
+    sleeps: u64,
 }
 
 /// A packet on its way, to a seat.
@@ -128,6 +130,7 @@ impl World {
                     seen: 0,
                     heard: Heard::default(),
                     doomed: None,
+                    sleeps: 0,
                 });
                 world.start(world.seats.len() - 1);
             }
@@ -177,7 +180,7 @@ impl World {
         let it = &self.seats[seat];
         let at = it.peer.as_ref()?.deadline()?.as_micros();
         let guess = (at / (1_000_000 + it.drift)) * 1_000_000;
-        let mut guess = guess.max(self.now);
+        let mut guess = guess.max(self.now).max(it.sleeps);
         while guess + guess / 1_000 * it.drift / 1_000 < at {
             guess += (at - (guess + guess / 1_000 * it.drift / 1_000)).div_ceil(2).max(1);
         }
@@ -227,6 +230,12 @@ impl World {
         self.seats[at].doomed = Some(self.rng.below(4) as usize);
     }
 
+    /// Lets a seat do nothing for so long; what arrives meanwhile is there when it wakes.
+    pub(super) fn pause(&mut self, at: usize, micros: u64) {
+        self.marks.hit(Mark::Pause);
+        self.seats[at].sleeps = self.now + micros;
+    }
+
     /// Replaces what is on a seat's disk by what its state says must be.
     pub(super) fn compact(&mut self, at: usize) {
         let Some(records) = self.seats[at].peer.as_ref().map(Peer::image) else { return };
@@ -271,7 +280,7 @@ impl World {
         self.options.disk = self.options.disk.min(10_000);
         (self.options.latency, self.options.jitter) = (500, 2_000);
         for at in 0..self.seats.len() {
-            self.seats[at].doomed = None;
+            (self.seats[at].doomed, self.seats[at].sleeps) = (None, 0);
             self.start(at);
         }
         let latest = self.now + SECOND;
@@ -307,7 +316,10 @@ impl World {
         loop {
             let flight = self.flights.keys().next().map(|(at, _)| (*at, 0, 0));
             let all = 0..self.seats.len();
-            let disk = all.clone().filter_map(|at| Some((self.seats[at].pending.front()?.0, 1, at)));
+            let disk = all.clone().filter_map(|at| {
+                let seat = &self.seats[at];
+                Some((seat.pending.front()?.0.max(seat.sleeps), 1, at))
+            });
             let tick = all.filter_map(|at| Some((self.due(at)?, 2, at)));
             let next = flight.into_iter().chain(disk.min()).chain(tick.min()).min();
             let Some((at, kind, seat)) = next.filter(|it| it.0 <= end) else { break };
@@ -337,7 +349,13 @@ impl World {
     }
 
     fn arrive(&mut self) -> Verdict {
-        let Some((_, Flight { from, to, packet })) = self.flights.pop_first() else { return Ok(()) };
+        let Some((key, flight)) = self.flights.pop_first() else { return Ok(()) };
+        let sleeps = self.seats[flight.to].sleeps;
+        if sleeps > self.now {
+            self.flights.insert((sleeps, key.1), flight);
+            return Ok(());
+        }
+        let Flight { from, to, packet } = flight;
         let slot = self.seats[to].slot;
         if self.seats[to].peer.is_none() {
             return Ok(());
@@ -347,7 +365,9 @@ impl World {
         if !self.is_correct(to) {
             return self.step(to, Stimulus::Packet(from, (*packet).clone()));
         }
-        let before = if is_signed { None } else { Some(self.machine(to)?.clone()) };
+        // Whoever has just been started reads its disk first, whatever comes.
+        let is_up = self.machine(to)?.deadline() != Some(Instant::ORIGIN);
+        let before = if is_signed || !is_up { None } else { Some(self.machine(to)?.clone()) };
         let must_accuse = is_signed && {
             let seat = &mut self.seats[to];
             let machine = &seat.peer.as_ref().ok_or_else(gone)?.machine;
@@ -377,6 +397,12 @@ impl World {
         peer.events.clear();
         let _ = peer.step(now, input, &mut effects);
         if is_correct {
+            let slot = self.seats[at].slot;
+            for effect in &effects {
+                if let Effect::Tell(Output::Committed { index, value }) = effect {
+                    self.oracle.decides(slot, *index, *value)?;
+                }
+            }
             self.look(at)?;
         }
         let doomed = self.seats[at].doomed.filter(|_| !effects.is_empty());
@@ -492,10 +518,7 @@ impl World {
 
     fn told(&mut self, slot: Slot, output: &Output) -> Verdict {
         self.marks.hit(match output {
-            Output::Committed { index, value } => {
-                self.oracle.decides(slot, *index, *value)?;
-                Mark::Committed
-            }
+            Output::Committed { .. } => Mark::Committed,
             Output::Accuse(evidence) => {
                 self.oracle.accuses(slot, evidence)?;
                 match evidence {
@@ -507,7 +530,6 @@ impl World {
             Output::Stable(_) => Mark::Stable,
             Output::Entered { .. } => Mark::ViewEntered,
             Output::Fetch(_) => Mark::Fetch,
-            Output::Diverged { .. } => Mark::Diverged,
             Output::Want { .. } => Mark::Want,
             Output::Forward { .. } => Mark::Forward,
             _ => return Ok(()),
@@ -547,7 +569,8 @@ impl World {
             self.oracle.says(slot, &packet.what)?;
         }
         for to in to.shared(self.seats[at].mask.with(slot)).iter() {
-            let is_fooled = self.fooled.contains(to);
+            // Liars know each other, and tell each other the first story.
+            let is_fooled = self.fooled.contains(to) && !self.liars.contains_key(&to);
             let Some(liar) = self.liars.get(&slot) else { continue };
             let twisted = liar.twist(packet, to, is_fooled, &mut self.rng);
             if twisted.as_ref().is_none_or(|it| it.0 > 0 || it.1 != *packet) {
