@@ -27,7 +27,10 @@ impl Twins {
             )),
             Err(fault) => {
                 let (who, how) = (fault.twins, &fault.rounds);
-                show(&format!("twins {who:?}, islands of each round {how:?}\ntwins: failed {}", fault.broken))?;
+                show(&format!(
+                    "twins {who:?}, islands of each round {how:?}\ntwins: failed {}",
+                    fault.broken
+                ))?;
                 Err(Failure::Refused("a promise is broken".to_owned()))
             }
         }

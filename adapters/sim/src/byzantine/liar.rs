@@ -79,7 +79,9 @@ impl Liar {
                     it.state = payload(rng.below(2));
                 }
                 (Lie::Withhold, What::Message(_, has_payload)) if is_fooled => *has_payload = false,
-                (Lie::Withhold, What::Payload(_) | What::State(_) | What::Stable(_)) => return None,
+                (Lie::Withhold, What::Payload(_) | What::State(_) | What::Stable(_)) => {
+                    return None;
+                }
                 (Lie::Slow, What::Message(_, true) | What::NewView(..)) => {
                     delay = SECOND / 2 + rng.below(SECOND / 2);
                 }
@@ -195,7 +197,11 @@ impl World {
     fn any_payload(&mut self) -> Digest {
         let place = self.below(self.asked.len() + 2);
         let unasked = payload(u64::MAX - self.rng.below(4));
-        if place == 0 { Digest::NULL } else { self.asked.get(place - 1).copied().unwrap_or(unasked) }
+        if place == 0 {
+            Digest::NULL
+        } else {
+            self.asked.get(place - 1).copied().unwrap_or(unasked)
+        }
     }
 
     fn any_value(&mut self) -> Value {
@@ -299,8 +305,11 @@ impl World {
     /// for everybody, too few, one twice, or such as belong to another view.
     fn begin_wrongly(&mut self, at: usize) -> Verdict {
         let me = self.seats[at].slot;
-        let Some(machine) = self.seats[at].peer.as_ref().map(|it| &it.machine) else { return Ok(()) };
-        let (near, primary_of) = (machine.view().number(), |view| machine.primary_of(View::new(view)));
+        let Some(machine) = self.seats[at].peer.as_ref().map(|it| &it.machine) else {
+            return Ok(());
+        };
+        let (near, primary_of) =
+            (machine.view().number(), |view| machine.primary_of(View::new(view)));
         let views = near.saturating_sub(2)..near + 3;
         let Some(view) = views.rev().find(|view| primary_of(*view) == me).map(View::new) else {
             return Ok(());

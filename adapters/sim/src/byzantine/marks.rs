@@ -105,6 +105,9 @@ impl fmt::Display for Marks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (all, unhit) = (WORDS.len(), self.unhit().len());
         write!(f, "marks       {} hit of {all}", all - unhit)?;
-        WORDS.iter().zip(self.0).try_for_each(|(words, count)| write!(f, "\n  {count:>10}  {words}"))
+        WORDS
+            .iter()
+            .zip(self.0)
+            .try_for_each(|(words, count)| write!(f, "\n  {count:>10}  {words}"))
     }
 }

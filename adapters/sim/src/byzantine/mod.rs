@@ -83,7 +83,11 @@ fn disturb(world: &mut World, seed: u64) -> Verdict {
             draw if draw < parts => world.part(Members::from_bits(rng.draw() as u32)),
             draw if draw < 3 * parts => world.mend(),
             draw if draw < 3 * parts + crashes => {
-                if rng.below(2) == 0 { world.crash(at) } else { world.doom(at) }
+                if rng.below(2) == 0 {
+                    world.crash(at)
+                } else {
+                    world.doom(at)
+                }
             }
             draw if draw < 3 * parts + 3 * crashes => world.start(at),
             990.. => world.ask_again(),

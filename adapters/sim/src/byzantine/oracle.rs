@@ -16,9 +16,7 @@
 use crate::pbft::{Book, What, request_of};
 use crate::swarm::hash::fold;
 use quorate::id::{Digest, Index, Members, Slot, View};
-use quorate::pbft::{
-    Evidence, Message, Pbft, Phase, Prepared, Value, ViewChange, Vote, is_quorum,
-};
+use quorate::pbft::{Evidence, Message, Pbft, Phase, Prepared, Value, ViewChange, Vote, is_quorum};
 use quorate::quorum;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -205,9 +203,14 @@ impl Oracle {
             return Ok(());
         }
         let entered = self.entered.get(&by).filter(|it| it.view == view);
-        if let Some(Some(Some(due))) = entered.map(|it| it.at(index)).filter(|_| !self.liars.contains(by)) {
+        if let Some(Some(Some(due))) =
+            entered.map(|it| it.at(index)).filter(|_| !self.liars.contains(by))
+        {
             if due != value {
-                return broken("B5", format!("{by} votes {value:?} at {index}, v{view} has {due:?}"));
+                return broken(
+                    "B5",
+                    format!("{by} votes {value:?} at {index}, v{view} has {due:?}"),
+                );
             }
         }
         let all = self.voters.entry((phase, view, index)).or_default();
@@ -218,7 +221,10 @@ impl Oracle {
         let mut winners = all.iter().filter(|it| is_quorum(it.1, self.members));
         let winner = winners.next().copied();
         if let Some(second) = winners.next() {
-            return broken("B4", format!("{phase:?} v{view} at {index}: {winner:?} and {second:?}"));
+            return broken(
+                "B4",
+                format!("{phase:?} v{view} at {index}: {winner:?} and {second:?}"),
+            );
         }
         let is_new = |it: &(Value, Members)| it.0 == value;
         if phase == Phase::Commit && winner.is_some_and(|it| is_new(&it)) {
@@ -288,7 +294,9 @@ impl Oracle {
     /// [`Broken`].
     pub fn stays_within(by: Slot, what: &What, low: Index, high: Index) -> Verdict {
         match what {
-            What::Message(Message::Vote(Vote { index, .. }), _) if *index <= low || *index > high => {
+            What::Message(Message::Vote(Vote { index, .. }), _)
+                if *index <= low || *index > high =>
+            {
                 broken("B6", format!("{by} votes at {index}, outside {low} to {high}"))
             }
             _ => Ok(()),
@@ -317,7 +325,9 @@ impl Oracle {
                 self.book.has_vote(liar, *first) && self.book.has_vote(liar, *second)
             }
             Evidence::Checkpoints { first, second, .. } => {
-                let signed = |it| self.book.bears_out_what(liar, &What::Message(Message::Checkpoint(it), false));
+                let signed = |it| {
+                    self.book.bears_out_what(liar, &What::Message(Message::Checkpoint(it), false))
+                };
                 signed(*first) && signed(*second)
             }
             Evidence::ViewChanges { .. } => true,
@@ -346,7 +356,10 @@ fn carries(beginning: &Beginning, index: Index, value: Value) -> Verdict {
         Some(it) if it == Some(value) => Ok(()),
         Some(other) => {
             let Beginning { view, .. } = beginning;
-            broken("B5", format!("v{view} begins with {other:?} at {index}, committed was {value:?}"))
+            broken(
+                "B5",
+                format!("v{view} begins with {other:?} at {index}, committed was {value:?}"),
+            )
         }
     }
 }

@@ -4,6 +4,7 @@ use super::marks::{Mark, Marks};
 use super::oracle::{Heard, Oracle, Verdict};
 use super::run;
 use crate::pbft::{Book, What, payload};
+use quorate::Machine;
 use quorate::hlc::Stamp;
 use quorate::id::{Digest, Index, Members, Slot, View};
 use quorate::pbft::{
@@ -11,7 +12,6 @@ use quorate::pbft::{
     Verified, ViewChange, Vote,
 };
 use quorate::time::Now;
-use quorate::Machine;
 
 #[test]
 fn some_seeds_keep_what_byzantine_groups_promise() {
@@ -163,7 +163,9 @@ fn b5_sees_a_view_that_drops_what_is_committed() {
 #[test]
 fn b5_sees_it_when_the_commit_comes_to_light_later() {
     let (mut oracle, _) = oracle();
-    oracle.begins(Slot::new(0), View::new(1), &changes(1, Some(proof(2, Members::first(3))))).unwrap();
+    oracle
+        .begins(Slot::new(0), View::new(1), &changes(1, Some(proof(2, Members::first(3)))))
+        .unwrap();
     let commit = said(vote(Phase::Commit, 0, 1, 1));
     oracle.says(Slot::new(0), &commit).unwrap();
     oracle.says(Slot::new(1), &commit).unwrap();
@@ -173,7 +175,9 @@ fn b5_sees_it_when_the_commit_comes_to_light_later() {
 #[test]
 fn b6_sees_votes_outside_the_window_and_too_much_held() {
     let (low, high) = (Index::new(8), Index::new(24));
-    let at = |index| Oracle::stays_within(Slot::new(0), &said(vote(Phase::Commit, 0, index, 1)), low, high);
+    let at = |index| {
+        Oracle::stays_within(Slot::new(0), &said(vote(Phase::Commit, 0, index, 1)), low, high)
+    };
     (at(9).unwrap(), at(24).unwrap());
     breaks(at(8), "B6");
     breaks(at(25), "B6");

@@ -9,13 +9,13 @@ use super::{Report, SECOND};
 use crate::cluster::{Disk, Effect, Stimulus, Subject};
 use crate::pbft::{Book, Kept, Packet, Peer, Record, Setup, What, payload};
 use crate::swarm::hash::fold;
-use quorate::{Event, Machine};
 use quorate::event::ViewLeft;
 use quorate::hlc::Stamp;
 use quorate::id::{Digest, Index, Members, Slot};
 use quorate::pbft::{Evidence, Message, Output, Pbft, Write, statement::CLIENT};
 use quorate::rng::Rng;
 use quorate::time::{Instant, Now, Wall};
+use quorate::{Event, Machine};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -285,7 +285,8 @@ impl World {
         }
         let latest = self.now + SECOND;
         let flights = std::mem::take(&mut self.flights);
-        self.flights = flights.into_iter().map(|(key, it)| ((key.0.min(latest), key.1), it)).collect();
+        self.flights =
+            flights.into_iter().map(|(key, it)| ((key.0.min(latest), key.1), it)).collect();
         self.tell(|| "faults end".to_owned());
     }
 
@@ -375,7 +376,9 @@ impl World {
         };
         let words = must_accuse.then(|| packet.to_string());
         self.step(to, Stimulus::Packet(from, (*packet).clone()))?;
-        let Some(machine) = self.seats[to].peer.as_ref().map(|it| &it.machine) else { return Ok(()) };
+        let Some(machine) = self.seats[to].peer.as_ref().map(|it| &it.machine) else {
+            return Ok(());
+        };
         if let Some(before) = before {
             Oracle::unmoved(slot, &before, machine)?;
             self.marks.hit(Mark::Forged);
@@ -465,7 +468,8 @@ impl World {
             Effect::Send(to, packet) if is_correct => {
                 if packet.by == slot {
                     let machine = self.machine(at)?;
-                    let high = machine.stable().checkpoint.index.plus(u64::from(self.options.slots));
+                    let high =
+                        machine.stable().checkpoint.index.plus(u64::from(self.options.slots));
                     Oracle::stays_within(slot, &packet.what, low, high)?;
                     self.oracle.says(slot, &packet.what)?;
                 } else if matches!(packet.what, What::NewView(..)) {
