@@ -119,7 +119,8 @@ impl Pbft {
         if self.begins_by.is_none() {
             self.begins_by = Some(self.now.after(self.timeout()));
         }
-        if self.primary() == self.config.me {
+        // Not before its own leaving is on disk: from then on its choice, which it sends, stays as it is.
+        if self.primary() == self.config.me && self.disk.has(self.turned_at) {
             let beginning = select(self.chosen().map(|it| &it.1));
             if let Some(beginning) = beginning {
                 self.enter(self.view, &beginning, out);

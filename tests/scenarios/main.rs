@@ -12,6 +12,7 @@ mod hlc;
 mod lease;
 mod node;
 mod pbft;
+mod pbft_found;
 mod raft_changes;
 mod raft_configurations;
 mod raft_election;
