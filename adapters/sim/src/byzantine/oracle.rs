@@ -414,7 +414,10 @@ impl Heard {
                 if let Some(first) = first.filter(|it| it.view >= second.view) {
                     return first.view == second.view && first != second;
                 }
-                self.changes.insert(by, second.clone());
+                // What comes after the view has begun is not kept.
+                if second.view > machine.view() || !machine.is_active() {
+                    self.changes.insert(by, second.clone());
+                }
                 false
             }
             _ => false,
