@@ -12,7 +12,8 @@ use crate::swarm::hash::fold;
 use quorate::event::ViewLeft;
 use quorate::hlc::Stamp;
 use quorate::id::{Digest, Index, Members, Slot};
-use quorate::pbft::{Evidence, Message, Output, Pbft, Write, statement::CLIENT};
+use quorate::pbft::statement::CLIENT;
+use quorate::pbft::{Evidence, Message, Output, Pbft, Value, Write};
 use quorate::rng::Rng;
 use quorate::time::{Instant, Now, Wall};
 use quorate::{Event, Machine};
@@ -431,7 +432,7 @@ impl World {
         Oracle::holds(seat.slot, machine.held(), machine.config().most_held())?;
         let from = if seat.seen > peer.executed.len() { 0 } else { seat.seen };
         for value in &peer.executed[from..] {
-            if value.is_null() {
+            if *value == Value::NULL {
                 self.marks.hit(Mark::Null);
             } else if value.digest == Digest::NULL {
                 self.marks.hit(Mark::Again);
