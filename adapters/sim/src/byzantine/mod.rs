@@ -9,16 +9,19 @@
 //! | room | concern |
 //! |---|---|
 //! | [`options`] | what a seed draws |
-//! | `world` | members, disks, clocks and the network; a step |
+//! | `world`, `network`, `step` | members, disks and clocks; what arrives; what comes of it |
 //! | `liar` | what liars do |
-//! | [`oracle`] | what must hold |
+//! | [`oracle`], `heard` | what must hold |
 //! | [`marks`] | what should happen in some run |
 //! | [`twins`] | every way to part a group in which one member runs twice |
 
+mod heard;
 mod liar;
 pub mod marks;
+mod network;
 pub mod options;
 pub mod oracle;
+mod step;
 #[cfg(test)]
 mod tests;
 pub mod twins;

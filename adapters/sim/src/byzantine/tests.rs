@@ -1,7 +1,8 @@
 //! Some seeds keep the promises, each oracle sees what breaks its promise, and more liars than tolerated do.
 
+use super::heard::Heard;
 use super::marks::{Mark, Marks};
-use super::oracle::{Heard, Oracle, Verdict};
+use super::oracle::{Oracle, Verdict};
 use super::run;
 use crate::pbft::{Book, What, payload};
 use quorate::Machine;

@@ -1,22 +1,20 @@
 //! The members, their disks and clocks, and the network between them. What happens when is drawn here
 //! only as far as packets and disks go; faults are ordered from outside.
 
+use super::heard::Heard;
 use super::liar::Liar;
 use super::marks::{Mark, Marks};
 use super::options::{Lie, Options};
-use super::oracle::{Broken, Heard, Oracle, Verdict, broken};
+use super::oracle::{Broken, Oracle, Verdict};
 use super::{Report, SECOND};
-use crate::cluster::{Disk, Effect, Stimulus, Subject};
+use crate::cluster::{Disk, Stimulus, Subject};
 use crate::pbft::{Book, Kept, Packet, Peer, Record, Setup, What, payload};
-use crate::swarm::hash::fold;
-use quorate::event::ViewLeft;
 use quorate::hlc::Stamp;
-use quorate::id::{Digest, Index, Members, Slot};
+use quorate::id::{Digest, Members, Slot};
+use quorate::pbft::Message;
 use quorate::pbft::statement::CLIENT;
-use quorate::pbft::{Evidence, Message, Output, Pbft, Value, Write};
 use quorate::rng::Rng;
 use quorate::time::{Instant, Now, Wall};
-use quorate::{Event, Machine};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -24,11 +22,8 @@ use std::rc::Rc;
 /// Where civil time stands when a run begins: an arbitrary day in 2026.
 const EPOCH: u64 = 1_790_000_000 * SECOND;
 
-/// How much of what was ever said a liar remembers.
-const MEMORY: usize = 512;
-
 /// What is on its way to a disk: records, and whether they take the place of all others.
-type Pending = (u64, Option<Kept>, Vec<Record>, bool);
+pub(super) type Pending = (u64, Option<Kept>, Vec<Record>, bool);
 
 /// One machine on one computer. A liar may have several, all with one key.
 #[derive(Debug)]
@@ -36,27 +31,27 @@ pub(super) struct Seat {
     pub(super) slot: Slot,
     pub(super) peer: Option<Peer>,
     pub(super) disk: Vec<Record>,
-    pending: VecDeque<Pending>,
+    pub(super) pending: VecDeque<Pending>,
     lives: u64,
     ahead: i64,
     drift: u64,
     /// With whom it speaks.
     pub(super) mask: Members,
     /// How much of what it has executed was looked at.
-    seen: usize,
-    heard: Heard,
+    pub(super) seen: usize,
+    pub(super) heard: Heard,
     /// After how many effects of its next step it crashes.
-    doomed: Option<usize>,
+    pub(super) doomed: Option<usize>,
     /// Until when it does nothing.
-    sleeps: u64,
+    pub(super) sleeps: u64,
 }
 
 /// A packet on its way, to a seat.
 #[derive(Debug)]
-struct Flight {
-    from: Slot,
-    to: usize,
-    packet: Rc<Packet>,
+pub(super) struct Flight {
+    pub(super) from: Slot,
+    pub(super) to: usize,
+    pub(super) packet: Rc<Packet>,
 }
 
 /// All of it.
@@ -77,12 +72,12 @@ pub(super) struct World {
     /// Before whom liars keep to their second story.
     pub(super) fooled: Members,
     setup: Setup,
-    hash: u64,
-    flights: BTreeMap<(u64, u64), Flight>,
-    sent: u64,
-    island: Members,
+    pub(super) hash: u64,
+    pub(super) flights: BTreeMap<(u64, u64), Flight>,
+    pub(super) sent: u64,
+    pub(super) island: Members,
     pub(super) asked: Vec<Digest>,
-    story: Option<String>,
+    pub(super) story: Option<String>,
 }
 
 impl World {
@@ -169,7 +164,7 @@ impl World {
     }
 
     /// What a seat believes the time to be.
-    fn time_of(&self, seat: usize) -> Now {
+    pub(super) fn time_of(&self, seat: usize) -> Now {
         let seat = &self.seats[seat];
         let mono = self.now + self.now / 1_000 * seat.drift / 1_000;
         let wall = (EPOCH + self.now).saturating_add_signed(seat.ahead);
@@ -244,7 +239,13 @@ impl World {
         self.write(at, None, records, true);
     }
 
-    fn write(&mut self, at: usize, kept: Option<Kept>, records: Vec<Record>, replaces: bool) {
+    pub(super) fn write(
+        &mut self,
+        at: usize,
+        kept: Option<Kept>,
+        records: Vec<Record>,
+        replaces: bool,
+    ) {
         let latency = self.options.disk / 2 + self.rng.below(self.options.disk);
         let pending = &mut self.seats[at].pending;
         let due = (self.now + latency).max(pending.back().map_or(0, |it| it.0));
@@ -350,270 +351,6 @@ impl World {
         }
     }
 
-    fn arrive(&mut self) -> Verdict {
-        let Some((key, flight)) = self.flights.pop_first() else { return Ok(()) };
-        let sleeps = self.seats[flight.to].sleeps;
-        if sleeps > self.now {
-            self.flights.insert((sleeps, key.1), flight);
-            return Ok(());
-        }
-        let Flight { from, to, packet } = flight;
-        let slot = self.seats[to].slot;
-        if self.seats[to].peer.is_none() {
-            return Ok(());
-        }
-        self.tell(|| format!("n{slot} hears n{from} (n{}) {packet}", packet.by));
-        let is_signed = self.book.bears_out_what(packet.by, &packet.what);
-        if !self.is_correct(to) {
-            return self.step(to, Stimulus::Packet(from, (*packet).clone()));
-        }
-        // Whoever has just been started reads its disk first, whatever comes.
-        let is_up = self.machine(to)?.deadline() != Some(Instant::ORIGIN);
-        let before = if is_signed || !is_up { None } else { Some(self.machine(to)?.clone()) };
-        let must_accuse = is_signed && {
-            let seat = &mut self.seats[to];
-            let machine = &seat.peer.as_ref().ok_or_else(gone)?.machine;
-            seat.heard.contradicts(machine, packet.by, &packet.what)
-        };
-        let words = must_accuse.then(|| packet.to_string());
-        self.step(to, Stimulus::Packet(from, (*packet).clone()))?;
-        let Some(machine) = self.seats[to].peer.as_ref().map(|it| &it.machine) else {
-            return Ok(());
-        };
-        if let Some(before) = before {
-            Oracle::unmoved(slot, &before, machine)?;
-            self.marks.hit(Mark::Forged);
-        } else if let Some(words) = words.filter(|_| !machine.accused().contains(packet.by)) {
-            return broken("B7", format!("{slot} does not see that {} lies: {words}", packet.by));
-        }
-        Ok(())
-    }
-
-    /// One step of a seat, with every oracle.
-    pub(super) fn step(&mut self, at: usize, input: Stimulus<Peer>) -> Verdict {
-        self.events += 1;
-        let now = self.time_of(at);
-        let is_correct = self.is_correct(at);
-        let seat = &mut self.seats[at];
-        let Some(peer) = seat.peer.as_mut() else { return Ok(()) };
-        let low = peer.machine.stable().checkpoint.index;
-        let mut effects = Vec::new();
-        peer.events.clear();
-        let _ = peer.step(now, input, &mut effects);
-        if is_correct {
-            let slot = self.seats[at].slot;
-            for effect in &effects {
-                if let Effect::Tell(Output::Committed { index, value }) = effect {
-                    self.oracle.decides(slot, *index, *value)?;
-                }
-            }
-            self.look(at)?;
-        }
-        let doomed = self.seats[at].doomed.filter(|_| !effects.is_empty());
-        let count = doomed.unwrap_or(effects.len());
-        for effect in effects.into_iter().take(count) {
-            self.perform(at, effect, low)?;
-        }
-        if doomed.is_some() {
-            self.marks.hit(Mark::TornStep);
-            self.crash(at);
-        }
-        Ok(())
-    }
-
-    /// What a correct member holds and has executed, and what happened inside.
-    fn look(&mut self, at: usize) -> Verdict {
-        let seat = &mut self.seats[at];
-        let Some(peer) = &mut seat.peer else { return Ok(()) };
-        let machine = &peer.machine;
-        if let Some(why) = machine.stopped() {
-            return broken("B1", format!("{} has stopped: {why:?}", seat.slot));
-        }
-        Oracle::holds(seat.slot, machine.held(), machine.config().most_held())?;
-        let from = if seat.seen > peer.executed.len() { 0 } else { seat.seen };
-        for value in &peer.executed[from..] {
-            if *value == Value::NULL {
-                self.marks.hit(Mark::Null);
-            } else if value.digest == Digest::NULL {
-                self.marks.hit(Mark::Again);
-            }
-        }
-        self.oracle.executes(seat.slot, from, &peer.executed[from..])?;
-        seat.seen = peer.executed.len();
-        for event in &peer.events {
-            self.marks.hit(match event {
-                Event::ViewLeft { why: ViewLeft::RequestOverdue, .. } => Mark::Overdue,
-                Event::ViewLeft { why: ViewLeft::Fruitless, .. } => Mark::Fruitless,
-                Event::ViewLeft { why: ViewLeft::Overtaken, .. } => Mark::Overtaken,
-                Event::ViewLeft { why: ViewLeft::Equivocation, .. } => Mark::Equivocation,
-                Event::Overslept { .. } => Mark::Overslept,
-                Event::StampTooEarly { .. } => Mark::StampTooEarly,
-                _ => continue,
-            });
-        }
-        Ok(())
-    }
-
-    fn perform(&mut self, at: usize, effect: Effect<Peer>, low: Index) -> Verdict {
-        let (slot, is_correct) = (self.seats[at].slot, self.is_correct(at));
-        match effect {
-            Effect::Persist { receipt, record, rebase } => {
-                if let Record::Write(write, beside) = &record {
-                    self.tell(|| format!("n{slot} writes {write:?}"));
-                    if is_correct {
-                        self.writes(slot, write, beside.as_ref())?;
-                    }
-                }
-                self.write(at, Some(receipt), vec![record], rebase);
-            }
-            Effect::Send(to, packet) if is_correct => {
-                if packet.by == slot {
-                    let machine = self.machine(at)?;
-                    let high =
-                        machine.stable().checkpoint.index.plus(u64::from(self.options.slots));
-                    Oracle::stays_within(slot, &packet.what, low, high)?;
-                    self.oracle.says(slot, &packet.what)?;
-                } else if matches!(packet.what, What::NewView(..)) {
-                    self.marks.hit(Mark::Relayed);
-                }
-                let packet = Rc::new(packet);
-                self.remember(&packet);
-                self.carry(slot, to, &packet, 0);
-            }
-            Effect::Send(to, packet) => self.lie(at, to, &packet)?,
-            Effect::Store(..) => {}
-            Effect::Tell(output) => {
-                self.hash = fold(self.hash, &(self.now, slot, &output));
-                self.tell(|| format!("n{slot} says {output:?}"));
-                if is_correct {
-                    self.told(slot, &output)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn machine(&self, at: usize) -> Result<&Pbft, Broken> {
-        self.seats[at].peer.as_ref().map(|it| &it.machine).ok_or_else(gone)
-    }
-
-    fn writes(
-        &mut self,
-        slot: Slot,
-        write: &Write,
-        beside: Option<&(quorate::id::View, Vec<(Slot, quorate::pbft::ViewChange)>)>,
-    ) -> Verdict {
-        match (write, beside) {
-            (Write::Prepared(proof), _) => self.oracle.proves(slot, proof),
-            (Write::Entered { view, .. }, Some((of, changes))) if of == view => {
-                if self.oracle.begins(slot, *view, changes)? {
-                    self.marks.hit(Mark::TwoBeginnings);
-                }
-                if self.oracle.carried(slot) > 0 {
-                    self.marks.hit(Mark::Carried);
-                }
-                Ok(())
-            }
-            (Write::Entered { view, .. }, _) => {
-                broken("B5", format!("{slot} enters v{view} without what it begins with"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn told(&mut self, slot: Slot, output: &Output) -> Verdict {
-        self.marks.hit(match output {
-            Output::Committed { .. } => Mark::Committed,
-            Output::Accuse(evidence) => {
-                self.oracle.accuses(slot, evidence)?;
-                match evidence {
-                    Evidence::Votes { .. } => Mark::TwoVotes,
-                    Evidence::Checkpoints { .. } => Mark::TwoStates,
-                    Evidence::ViewChanges { .. } => Mark::TwoChanges,
-                }
-            }
-            Output::Stable(_) => Mark::Stable,
-            Output::Entered { .. } => Mark::ViewEntered,
-            Output::Fetch(_) => Mark::Fetch,
-            Output::Want { .. } => Mark::Want,
-            Output::Forward { .. } => Mark::Forward,
-            _ => return Ok(()),
-        });
-        Ok(())
-    }
-
-    fn remember(&mut self, packet: &Rc<Packet>) {
-        if self.past.len() < MEMORY {
-            self.past.push(packet.clone());
-        } else {
-            let place = self.rng.below(MEMORY as u64) as usize;
-            self.past[place] = packet.clone();
-        }
-    }
-
-    /// A liar signs something and sends it; what another has not signed stays unsigned.
-    pub(super) fn utter(&mut self, at: usize, to: Members, packet: Packet, delay: u64) -> Verdict {
-        let slot = self.seats[at].slot;
-        if packet.by == slot {
-            self.book.sign_what(slot, &packet.what);
-            self.oracle.says(slot, &packet.what)?;
-        }
-        let packet = Rc::new(packet);
-        if self.book.bears_out_what(packet.by, &packet.what) {
-            self.remember(&packet);
-        }
-        self.carry(slot, to, &packet, delay);
-        Ok(())
-    }
-
-    /// What an honest machine would say, as a liar says it.
-    fn lie(&mut self, at: usize, to: Members, packet: &Packet) -> Verdict {
-        let slot = self.seats[at].slot;
-        if packet.by == slot {
-            // Its machine has signed it, whether it is sent or not.
-            self.oracle.says(slot, &packet.what)?;
-        }
-        for to in to.shared(self.seats[at].mask.with(slot)).iter() {
-            // Liars know each other, and tell each other the first story.
-            let is_fooled = self.fooled.contains(to) && !self.liars.contains_key(&to);
-            let Some(liar) = self.liars.get(&slot) else { continue };
-            let twisted = liar.twist(packet, to, is_fooled, &mut self.rng);
-            if twisted.as_ref().is_none_or(|it| it.0 > 0 || it.1 != *packet) {
-                self.marks.hit(Mark::Lied);
-            }
-            if let Some((delay, packet)) = twisted {
-                self.utter(at, Members::only(to), packet, delay)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Carries a packet to every seat of its receivers, if the network does.
-    fn carry(&mut self, from: Slot, to: Members, packet: &Rc<Packet>, delay: u64) {
-        for at in 0..self.seats.len() {
-            let Seat { slot, mask, .. } = self.seats[at];
-            if !to.contains(slot) {
-                continue;
-            }
-            let is_own = slot == from;
-            let is_side = |slot: Slot| self.island.contains(slot);
-            let is_cut = from != CLIENT && is_side(from) != is_side(slot);
-            let is_heard = from == CLIENT || mask.contains(from);
-            if !is_own && (is_cut || !is_heard || self.rng.below(1_000) < self.options.lost) {
-                continue;
-            }
-            let copies = if self.rng.below(1_000) < self.options.doubled { 2 } else { 1 };
-            for _ in 0..copies {
-                let late = if self.rng.below(1_000) < self.options.late { 3 * SECOND } else { 0 };
-                let way = self.options.latency + self.rng.below(self.options.jitter) + late;
-                let arrives = self.now + delay + if is_own { 1 } else { way };
-                self.sent += 1;
-                let flight = Flight { from, to: at, packet: packet.clone() };
-                self.flights.insert((arrives, self.sent), flight);
-            }
-        }
-    }
-
     /// The time as a primary would stamp it.
     pub(super) fn stamp(&self) -> Stamp {
         Stamp::at_millis((EPOCH + self.now) / 1_000)
@@ -632,7 +369,7 @@ fn store(disk: &mut Vec<Record>, records: Vec<Record>, replaces: bool) {
     disk.extend(records);
 }
 
-fn gone() -> Broken {
+pub(super) fn gone() -> Broken {
     Broken { promise: "B8", what: "a member speaks that does not run".to_owned() }
 }
 
