@@ -145,6 +145,8 @@ pub struct Peer {
     /// Everything that happened inside, in this life.
     pub events: Vec<Event>,
     last: Stamp,
+    /// The machine's last write: whatever is stored after it confirms it, too.
+    newest: Option<Receipt>,
 }
 
 /// Where an execution of these values leads.
@@ -194,6 +196,7 @@ impl Subject for Peer {
             fetching: None,
             events: Vec::new(),
             last: Stamp::ZERO,
+            newest: None,
         };
         for record in &disk.records {
             match record {
@@ -265,7 +268,7 @@ impl Peer {
     fn keep_payload(&mut self, digest: Digest, effects: &mut Vec<Effect<Self>>) {
         if self.payloads.insert(digest) {
             let record = Record::Payload(digest);
-            effects.push(Effect::Persist { receipt: None, record, rebase: false });
+            effects.push(Effect::Persist { receipt: self.newest, record, rebase: false });
         }
     }
 
@@ -351,7 +354,7 @@ impl Peer {
             self.fetching = None;
             self.executed.clone_from(&executed);
             let record = Record::State(state, executed);
-            effects.push(Effect::Persist { receipt: None, record, rebase: false });
+            effects.push(Effect::Persist { receipt: self.newest, record, rebase: false });
         }
     }
 
@@ -376,7 +379,7 @@ impl Peer {
                 let state = state_of(&self.executed);
                 self.book.states.borrow_mut().insert(state, self.executed.clone());
                 let record = Record::State(state, self.executed.clone());
-                effects.push(Effect::Persist { receipt: None, record, rebase: false });
+                effects.push(Effect::Persist { receipt: self.newest, record, rebase: false });
                 let _ = self.tell(now, Input::Checkpointed(state), effects);
             }
         }
@@ -417,6 +420,7 @@ impl Peer {
         let send = |to, what| Effect::Send(to, Packet { by, what });
         match output {
             Output::Persist { receipt, write } => {
+                self.newest = Some(receipt);
                 let is_begun = matches!(write, Write::Entered { .. });
                 if is_begun && self.machine.primary() == by {
                     let chosen = self.machine.chosen().cloned().collect();
