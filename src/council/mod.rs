@@ -255,6 +255,18 @@ impl<S: StateMachine> Council<S> {
         self.payloads.get(digest).map(|batch| &**batch)
     }
 
+    /// Whether there is more to execute: then another step is due at once.
+    #[must_use]
+    pub const fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// Whether a request waits to be executed.
+    #[must_use]
+    pub fn is_waiting(&self, digest: Digest) -> bool {
+        self.pool.iter().any(|it| it.digest == digest)
+    }
+
     /// The requests that a primary should order next, together, by the digests of their bytes: none while
     /// it works on as many positions as it may.
     pub fn to_propose(&self) -> impl Iterator<Item = (Digest, &Request<S::Command>)> + Clone {

@@ -80,7 +80,11 @@ impl Config {
         quorum::liars(self.members.len()).saturating_add(1)
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    /// Whether it makes sense.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn check(&self) -> Result<(), ConfigError> {
         let is_known = |slot: Slot| slot.position() < MOST.members;
         let tolerates = quorum::liars(self.members.len()) > 0;
         if !self.members.contains(self.me) || !self.members.iter().all(is_known) {

@@ -141,6 +141,9 @@ impl Pbft {
                     self.stamped = self.stamped.max(value.stamp);
                 }
             }
+            // A host may repeat what an image already stands for.
+            Write::Left { view } if view <= self.view => {}
+            Write::Entered { view, .. } if view == self.view && self.reign != Reign::Awaited => {}
             Write::Left { view } => self.abandon(view),
             Write::Entered { view, opened } => {
                 self.begin(view, opened);

@@ -185,6 +185,9 @@ pub struct Status {
     pub stable: Index,
     /// Up to where it knows everything to be committed.
     pub committed: Index,
+    /// Up to where it holds proof that everything is prepared in this view: it may be less, for what was
+    /// committed in an earlier one is prepared anew.
+    pub prepared: Index,
 }
 
 /// A message that is small and fixed.

@@ -60,7 +60,7 @@ pub use message::{
 };
 pub use new_view::{Beginning, select};
 pub use output::Output;
-pub use statement::{Scope, Statement};
+pub use statement::{CLIENT, Scope, Statement};
 
 use crate::bounded::List;
 use crate::event::{Event, Ignored, Stopped};
@@ -461,7 +461,7 @@ impl Pbft {
         self.count_checkpoints(out);
         self.follow_the_others(out);
         self.begin_view(out);
-        // Before what is said in it: whoever hears that first can do nothing with it.
+        // First, for whoever has not entered the view takes no vote in it.
         self.tell_view(out);
         if self.is_active() {
             self.vote(out);

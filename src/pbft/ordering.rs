@@ -113,7 +113,9 @@ impl Pbft {
             }
             return None;
         }
-        let is_allowed = index <= self.opened || self.allows(value.stamp);
+        // What is decided is voted for late, by whoever lagged, for the sake of what follows.
+        let is_settled = index <= self.opened.max(self.committed);
+        let is_allowed = is_settled || self.allows(value.stamp);
         if !is_allowed {
             out.event(Event::StampTooEarly { index });
         }

@@ -105,12 +105,13 @@ impl Statement<'_> {
                 value.encode(sink)
             }
             Self::Checkpoint(checkpoint) => checkpoint.encode(sink),
-            Self::Status(Status { view, is_active, changes, stable, committed }) => {
+            Self::Status(Status { view, is_active, changes, stable, committed, prepared }) => {
                 view.encode(sink)?;
                 u8::from(*is_active).encode(sink)?;
                 changes.encode(sink)?;
                 stable.encode(sink)?;
-                committed.encode(sink)
+                committed.encode(sink)?;
+                prepared.encode(sink)
             }
             Self::ViewChange(change) => change.encode(sink),
             Self::NewView { view, changes } => {
@@ -194,3 +195,6 @@ impl ViewChange {
         self.claims.iter().try_for_each(|claim| claim.encode(sink))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,7 @@ impl Pbft {
             changes: here.collect(),
             stable: self.window.low(),
             committed: self.committed,
+            prepared: self.prepared,
         }
     }
 
@@ -95,7 +96,7 @@ impl Pbft {
 
     /// Says the votes again that a member of this view may lack.
     fn repeat_votes<X: Outbox<Output> + ?Sized>(&self, to: Members, status: &Status, out: &mut X) {
-        let first = status.committed.max(self.window.low());
+        let first = status.committed.min(status.prepared).max(self.window.low());
         for (index, instance) in self.window.iter_from(first).take(BURST) {
             let Some(value) = instance.proposal.filter(|_| index <= self.told.voted) else { break };
             let vote = Vote { phase: Phase::Prepare, view: self.view, index, value };
@@ -120,7 +121,8 @@ impl Pbft {
                 Message::Vote(_) | Message::Status(_) => true,
             };
         };
-        if view != self.view || !self.is_active() || index <= self.window.low() {
+        let is_nothing = value.is_null() && index > self.opened;
+        if view != self.view || !self.is_active() || index <= self.window.low() || is_nothing {
             return false;
         }
         let Some(instance) = self.window.at(index) else { return index <= self.window.high() };

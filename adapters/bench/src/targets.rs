@@ -25,7 +25,7 @@ pub(crate) struct Target {
 }
 
 /// All that can be measured yet.
-pub(crate) const ALL: [Target; 11] = [
+pub(crate) const ALL: [Target; 13] = [
     Target { id: "T1", about: "instructions per commit, one at a time", measure: one_at_a_time },
     Target { id: "T2", about: "instructions per commit, in batches", measure: in_batches },
     Target { id: "T3", about: "commits per second of one processor", measure: per_second },
@@ -40,6 +40,8 @@ pub(crate) const ALL: [Target; 11] = [
         measure: discovery,
     },
     Target { id: "T18", about: "many groups on a node", measure: many_groups },
+    Target { id: "T8", about: "instructions of a Byzantine slot", measure: byzantine_work },
+    Target { id: "T9", about: "signatures of a Byzantine slot", measure: byzantine_signatures },
     Target { id: "T19", about: "an election", measure: election },
 ];
 
@@ -355,4 +357,37 @@ fn election(bench: &mut Bench) -> Rows {
     let said = Row::new("T19", shape, applied, messages(load)?).beside(Some(their_messages));
     let ours = Row::new("T19", shape, "instructions per election", ours).beside(peer);
     Ok(vec![ours.must(must).stands_at(16_100.0), said.must(12.0).stands_at(14.0)])
+}
+
+/// malachite decides one height after the other, and so do we; both with four members, in one thread, every
+/// write durable at once. Its figures are of core-consensus 0.5.0, its host's hashing taken off.
+fn byzantine_work(bench: &mut Bench) -> Rows {
+    let slots = 1_280;
+    let ours = bench.counter.cost(Cost::Instructions, "ours pbft", slots)?;
+    let row = Row::new("T8", "n4, null signatures, core", "instructions per slot", ours);
+    Ok(vec![
+        row.beside(Some(recorded("malachite 0.5.0", 445_000.0))).must(32_000.0).reach(22_000.0),
+    ])
+}
+
+fn byzantine_signatures(_: &mut Bench) -> Rows {
+    const SLOTS: u64 = 1_280;
+    let (said, null) = child::once("ours pbft", SLOTS)?;
+    let (_, signed) = child::once("ours pbft-signed", SLOTS)?;
+    let checks = said.messages as f64 / SLOTS as f64;
+    let each = signed.as_secs_f64() / SLOTS as f64;
+    let share = 100.0 * (1.0 - null.as_secs_f64() / signed.as_secs_f64());
+    let shape = "n4, ed25519, one thread";
+    let recorded = |was| Some(recorded("malachite 0.5.0", was));
+    let mut rate = Row::new("T9", shape, "slots a second", 1.0 / each).beside(recorded(724.0));
+    let mut in_signatures = Row::new("T9", shape, "percent in signature code", share);
+    for row in [&mut rate, &mut in_signatures] {
+        (row.better, row.is_gate) = (Better::More, false);
+    }
+    let checked = Row::new("T9", "n4, all members", "signatures checked per slot", checks);
+    Ok(vec![
+        checked.beside(recorded(48.0)).must(16.0).stands_at(16.13),
+        rate.must(4.0 * 724.0),
+        in_signatures.must(90.0),
+    ])
 }

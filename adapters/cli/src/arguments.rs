@@ -81,9 +81,15 @@ pub(crate) enum Command {
         /// How many times to kill a node.
         #[arg(long, value_name = "N", default_value = "20", value_parser = count)]
         kills: u32,
+        /// A Byzantine group instead: four members, one of which lies.
+        #[arg(long, conflicts_with = "runtime")]
+        bft: bool,
         #[command(flatten)]
         hosted: Hosted,
     },
+    /// Members of Byzantine groups.
+    #[command(subcommand, arg_required_else_help = false)]
+    Council(crate::council::Council),
     /// Run groups in a simulator that does its worst to them, and check what they promise.
     #[command(subcommand, arg_required_else_help = false)]
     Sim(crate::sim::Sim),

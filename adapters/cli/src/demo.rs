@@ -1,6 +1,7 @@
 //! `quorate demo`: a group of processes with real sockets and disks that grows from three to five, loses
 //! its leader again and again, and shrinks to three, and leases that must not notice.
 
+pub(crate) mod byzantine;
 mod clients;
 mod ledger;
 mod nodes;

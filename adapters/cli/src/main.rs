@@ -2,6 +2,7 @@
 //! code says how it ended: see [`verdict`].
 
 mod arguments;
+mod council;
 mod demo;
 mod join;
 mod lease;
@@ -33,7 +34,9 @@ fn main() -> ExitCode {
         }
         Command::Lease(command) => conclude(lease::run(command)),
         Command::Status { group, json } => conclude(status::run(&group, json)),
-        Command::Demo { kills, hosted } => demo::run(kills, hosted.runtime),
+        Command::Council(command) => conclude(council::run(command)),
+        Command::Demo { kills, bft: true, .. } => demo::byzantine::run(kills),
+        Command::Demo { kills, hosted, .. } => demo::run(kills, hosted.runtime),
         Command::Sim(command) => sim::run(command),
     }
 }

@@ -8,6 +8,8 @@ pub mod asking;
 pub mod book;
 #[cfg(feature = "node")]
 pub mod config;
+#[cfg(feature = "node")]
+pub mod council;
 pub mod disk;
 #[cfg(feature = "node")]
 pub mod door;
@@ -33,6 +35,8 @@ pub mod log;
 pub mod protocol;
 #[cfg(feature = "node")]
 pub mod recording;
+#[cfg(feature = "node")]
+pub mod signing;
 pub mod snapshot;
 #[cfg(feature = "node")]
 pub mod store;

@@ -8,6 +8,7 @@
 mod accept;
 pub mod ask;
 pub mod client;
+pub mod council;
 mod link;
 pub mod node;
 

@@ -8,6 +8,7 @@ mod command;
 mod core;
 pub(crate) mod gossip;
 mod node;
+mod pbft;
 mod replica;
 
 use crate::load::{self, Measured, Shape};
@@ -42,6 +43,8 @@ pub(crate) fn run(words: &[&str], units: u64) -> Option<Measured> {
         ["hold-node"] => Some(node::hold(units)),
         ["rest-node"] => Some(node::rest(units)),
         ["share-node"] => Some(node::share(units)),
+        ["pbft"] => Some(pbft::run(&pbft::Null, units)),
+        ["pbft-signed"] => Some(pbft::run(&pbft::Real::new(), units)),
         ["stamp"] => Some(load::silently(|| clock::stamp(units))),
         ["answer"] => Some(load::silently(|| gossip::answer(units))),
         ["update"] => Some(load::silently(|| clock::update(units))),
