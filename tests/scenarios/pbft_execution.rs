@@ -135,6 +135,7 @@ fn who_says_that_it_is_behind_is_answered_with_the_proof() {
         changes: Members::NONE,
         stable: Index::ZERO,
         committed: Index::ZERO,
+        prepared: Index::ZERO,
     };
     c.hears(3, Message::Status(status));
     let answer = Output::SendStable { to: members([3]), stable: proof };
@@ -251,6 +252,7 @@ fn nothing_that_three_others_can_say_ends_a_member() {
                     changes,
                     stable: index,
                     committed: other,
+                    prepared: index,
                 })
             }
             _ => Message::Vote(Vote { phase, view, index, value }),

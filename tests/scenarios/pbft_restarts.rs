@@ -167,12 +167,15 @@ struct Sayings {
 impl Sayings {
     /// Hears what was sent last; it may say nothing that contradicts what was said before.
     fn hear(&mut self, c: &Group, sent: usize) {
-        for flight in c.flights.iter().rev().take(c.sent - sent) {
+        let heard = c.flights.len() - (c.sent - sent);
+        for flight in c.flights.iter().skip(heard) {
             let by = flight.packet.by;
             match &flight.packet.what {
                 What::Message(Message::Vote(it), _) => {
                     let first = self.votes.entry((by, it.phase, it.view, it.index));
                     assert_eq!(*first.or_insert(it.value), it.value, "{by}: {it:?}");
+                    let has_left = |old: &(Slot, ViewChange)| old.0 == by && old.1.view > it.view;
+                    assert!(!self.left.iter().any(has_left), "{by} has left: {it:?}");
                 }
                 What::Message(Message::Checkpoint(it), _) => {
                     let first = self.states.entry((by, it.index));

@@ -212,13 +212,13 @@ fn a_proof_lasts_until_there_is_a_newer_one() {
 // concord-bft PR#805: after a restart the view that had been left was entered again.
 #[test]
 fn who_has_left_a_view_takes_no_part_in_it_after_a_restart_either() {
-    let mut c = Alone::new(4, 1);
+    let mut c = Alone::new(4, 3);
     let value = c.value(1);
-    leave(&mut c, [2, 3], 1);
+    leave(&mut c, [1, 2], 1);
     let mut d = c.reborn(c.written.len());
     assert_eq!((view(&d), d.machine.is_active()), (1, false));
-    d.votes([0, 2, 3], Phase::Prepare, 0, 1, value);
-    d.votes([0, 2, 3], Phase::Commit, 0, 1, value);
+    d.votes([0, 1, 2], Phase::Prepare, 0, 1, value);
+    d.votes([0, 1, 2], Phase::Commit, 0, 1, value);
     assert_eq!((d.voted(), d.decided()), (vec![], vec![]));
 }
 
