@@ -21,6 +21,8 @@ impl Pbft {
             // What it lacks has not come meanwhile, and the others have let go of it.
             self.adopt(stable, out);
         }
+        // The payload that is lacked is asked for again.
+        self.told.wanted = self.window.low();
         let to = self.others();
         if self.reign == Reign::Awaited && self.told.view {
             out.push(Output::SendViewChange { to });
@@ -119,7 +121,8 @@ impl Pbft {
                 Message::Vote(_) | Message::Status(_) => true,
             };
         };
-        if view != self.view || !self.is_active() || index <= self.window.low() {
+        let is_nothing = value.is_null() && index > self.opened;
+        if view != self.view || !self.is_active() || index <= self.window.low() || is_nothing {
             return false;
         }
         let Some(instance) = self.window.at(index) else { return index <= self.window.high() };
