@@ -422,9 +422,8 @@ impl Pbft {
 
     fn tick<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         if self.begins_by.is_some_and(|by| self.now >= by) {
-            return self.give_up_view(out);
-        }
-        if self.is_active() {
+            self.give_up_view(out);
+        } else if self.is_active() {
             self.look_after_requests(out);
         }
         if self.resend_at.is_some_and(|at| self.now >= at) {
