@@ -25,10 +25,10 @@ impl Value {
     /// Nothing: what a new view puts where nothing was prepared. It is executed as no operation.
     pub const NULL: Self = Self { digest: Digest::NULL, stamp: Stamp::ZERO };
 
-    /// Whether nothing is ordered.
+    /// Whether nothing is ordered, at whatever time.
     #[must_use]
     pub fn is_null(&self) -> bool {
-        *self == Self::NULL
+        self.digest == Digest::NULL
     }
 }
 

@@ -119,7 +119,7 @@ pub struct Pbft {
     voted: Index,
     prepared: Index,
     committed: Index,
-    /// The highest stamp voted for.
+    /// The highest stamp that this view has begun with, or that was voted for in it.
     stamped: Stamp,
     /// Each member's newest view change, and newest checkpoint above the stable one.
     changes: List<(Slot, ViewChange), { MOST.members }>,
@@ -243,7 +243,8 @@ impl Pbft {
         self.proposed
     }
 
-    /// The highest stamp that this member has voted for.
+    /// The highest stamp that this view has begun with, or that this member has voted for in it: a
+    /// proposal's is above.
     #[must_use]
     pub const fn stamped(&self) -> Stamp {
         self.stamped
@@ -421,9 +422,8 @@ impl Pbft {
 
     fn tick<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         if self.begins_by.is_some_and(|by| self.now >= by) {
-            return self.give_up_view(out);
-        }
-        if self.is_active() {
+            self.give_up_view(out);
+        } else if self.is_active() {
             self.look_after_requests(out);
         }
         if self.resend_at.is_some_and(|at| self.now >= at) {
@@ -455,6 +455,8 @@ impl Pbft {
         if self.stopped.is_some() {
             return;
         }
+        // Before it counts: whoever stands behind a proof has said so.
+        self.tell_checkpoint(out);
         self.count_checkpoints(out);
         self.follow_the_others(out);
         self.begin_view(out);
@@ -465,6 +467,5 @@ impl Pbft {
             self.prepare(out);
         }
         self.commit(out);
-        self.tell_checkpoint(out);
     }
 }

@@ -78,6 +78,10 @@ impl Pbft {
         let is_due = |it: &Waiting| now >= it.since.after(timeout);
         while let Some(first) = self.requests.waiting.first().copied().filter(is_due) {
             if first.was_forwarded {
+                if self.committed <= self.opened {
+                    // The view has decided nothing of its own.
+                    self.fruitless = self.fruitless.saturating_add(1);
+                }
                 return self.leave(self.view.next(), ViewLeft::RequestOverdue, out);
             }
             self.requests.waiting.remove(0);

@@ -21,6 +21,8 @@ impl Pbft {
             // What it lacks has not come meanwhile, and the others have let go of it.
             self.adopt(stable, out);
         }
+        // The payload that is lacked is asked for again.
+        self.told.wanted = self.window.low();
         let to = self.others();
         if self.reign == Reign::Awaited && self.told.view {
             out.push(Output::SendViewChange { to });
@@ -119,7 +121,8 @@ impl Pbft {
                 Message::Vote(_) | Message::Status(_) => true,
             };
         };
-        if view != self.view || !self.is_active() || index <= self.window.low() {
+        let is_nothing = value.is_null() && index > self.opened;
+        if view != self.view || !self.is_active() || index <= self.window.low() || is_nothing {
             return false;
         }
         let Some(instance) = self.window.at(index) else { return index <= self.window.high() };
@@ -138,6 +141,16 @@ impl Pbft {
         };
         let voters = instance.votes.for_value(phase, value, instance.proposal).without(me);
         !is_done && voters.len().saturating_add(usize::from(has_own)) < self.config.quorum()
+    }
+
+    /// How many statements of members it holds, whatever was sent: never more than
+    /// [`Config::most_held`](super::Config::most_held).
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let votes = self.window.iter_from(self.window.low()).map(|it| it.1.votes.count()).sum();
+        let claims: usize = self.changes.iter().map(|it| it.1.claims.len()).sum();
+        let lists = [self.changes.len(), self.checkpoints.len(), self.answered.len()];
+        lists.into_iter().fold(claims.saturating_add(votes), usize::saturating_add)
     }
 
     /// The protocol state without time, for exploration: two members that come out equal take equal

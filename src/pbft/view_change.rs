@@ -75,6 +75,9 @@ impl Pbft {
             Ignored::Malformed
         } else if change.view < self.view || known > Some(change.view) {
             Ignored::Stale
+        } else if change.view == self.view && self.is_active() && known != Some(change.view) {
+            // What the view has begun with stays what it was.
+            Ignored::Stale
         } else if known == Some(change.view) {
             if self.change_of(from) == Some(change) {
                 return;
@@ -98,16 +101,12 @@ impl Pbft {
         }
     }
 
-    /// Who has left for the present view; this member, once that is on disk.
-    fn leavers(&self) -> Members {
-        let all = self.changes.iter().filter(|it| it.1.view == self.view).map(|it| it.0);
-        let is_written = self.is_active() || self.disk.has(self.turned_at);
-        all.filter(|slot| *slot != self.config.me || is_written).collect()
-    }
-
-    /// A quorum of those, of the lowest slots; nobody if there is none.
+    /// Those of the lowest slots that have left for the present view, if they are a quorum; else nobody.
+    /// That this member is one of them is on disk before anyone is told, for the view's own write comes
+    /// later.
     pub(super) fn choice(&self) -> Members {
-        let (leavers, quorum) = (self.leavers(), self.config.quorum());
+        let all = self.changes.iter().filter(|it| it.1.view == self.view);
+        let (leavers, quorum): (Members, _) = (all.map(|it| it.0).collect(), self.config.quorum());
         if leavers.len() < quorum { Members::NONE } else { leavers.iter().take(quorum).collect() }
     }
 
@@ -191,6 +190,8 @@ impl Pbft {
         self.turn_to(view, Reign::Active);
         self.opened = opened.max(self.window.low());
         self.proposed = self.opened;
+        // What earlier views have not decided is in how this one begins, or never was.
+        self.stamped = self.stable.checkpoint.stamp;
     }
 
     /// A position has the value that follows from how the view began.
@@ -206,6 +207,7 @@ impl Pbft {
         if instance.proposal.is_none() {
             instance.propose(value, false);
         }
+        self.stamped = self.stamped.max(value.stamp);
     }
 
     /// Tells the others that the view was left, or what it begins with, once that is on disk.

@@ -70,7 +70,7 @@ impl Choices<'_> {
 }
 
 /// What came of a step.
-type Answer<M> = (Result<(), Refused>, Vec<<M as Machine>::Output>, Vec<Event>);
+pub(crate) type Answer<M> = (Result<(), Refused>, Vec<<M as Machine>::Output>, Vec<Event>);
 
 /// An outbox that permits no more than it has room for.
 struct Box<'a, O> {
@@ -95,7 +95,7 @@ impl<O> Outbox<O> for Box<'_, O> {
     }
 }
 
-fn take<M: Lawful>(machine: &mut M, now: Now, given: &M::Given) -> Answer<M> {
+pub(crate) fn take<M: Lawful>(machine: &mut M, now: Now, given: &M::Given) -> Answer<M> {
     let (mut outputs, most) = (Vec::new(), machine.max_outputs());
     let mut out = Box { outputs: &mut outputs, events: Vec::new(), most };
     let answer = machine.step(now, M::lend(given), &mut out);
@@ -166,7 +166,7 @@ where
 
 /// When the next step is: soon, at the deadline, much later, or earlier than the last. The civil
 /// clock is at times beside it, at times missing.
-fn moment<M: Lawful>(machine: &M, latest: Instant, choices: &mut Choices<'_>) -> Now {
+pub(crate) fn moment<M: Lawful>(machine: &M, latest: Instant, choices: &mut Choices<'_>) -> Now {
     let deadline = machine.deadline().unwrap_or(latest).as_micros();
     let micros = match choices.below(8) {
         0 => latest.as_micros().saturating_sub(choices.below(256)),

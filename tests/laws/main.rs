@@ -9,6 +9,7 @@ mod driver;
 mod gossip;
 mod group;
 mod node;
+mod pbft;
 mod raft;
 mod replica;
 mod replicas;
@@ -56,4 +57,14 @@ fn a_node_keeps_the_laws() {
 #[test]
 fn gossip_keeps_the_laws() {
     check(|choices| driver::drive::<quorate::membership::gossip::Gossip>(&choices));
+}
+
+#[test]
+fn a_byzantine_member_keeps_the_laws() {
+    check(|choices| driver::drive::<quorate::pbft::Pbft>(&choices));
+}
+
+#[test]
+fn a_byzantine_member_never_contradicts_itself_wherever_it_crashes() {
+    check(|choices| pbft::lives(&choices));
 }

@@ -1,12 +1,16 @@
 //! The words that the stories about PBFT share.
 
+pub(crate) use crate::alone::{Alone, TODAY};
+pub(crate) use quorate::event::{Event, Ignored};
 pub(crate) use quorate::hlc::Stamp;
 pub(crate) use quorate::id::{Digest, Index, Members, Slot, View};
 pub(crate) use quorate::pbft::{
-    Checkpoint, Evidence, Message, Output, Phase, Prepared, Stable, Value, ViewChange, Vote,
+    Checkpoint, Claims, Config, Evidence, Input, Message, NewView, Output, Pbft, Phase, Prepared,
+    Stable, Status, Value, Verified, ViewChange, Vote, Write,
 };
-pub(crate) use quorate::time::Span;
-pub(crate) use quorate_sim::pbft::{Ask, Group, Packet, Setup, What, payload, state_of};
+pub(crate) use quorate::time::{Instant, Now, Span, Wall};
+pub(crate) use quorate::{Machine, Refused};
+pub(crate) use quorate_sim::pbft::{Ask, Group, Setup, What, payload};
 
 /// A group of `count` members.
 pub(crate) fn group(count: u8) -> Group {
@@ -47,4 +51,37 @@ pub(crate) fn payloads(numbers: impl IntoIterator<Item = u64>) -> Vec<Digest> {
 /// Whom a member accuses.
 pub(crate) fn accused(c: &Group, slot: u8) -> Members {
     c.machine(slot).machine.accused()
+}
+
+/// A checkpoint proved by these members.
+pub(crate) fn stable<const N: usize>(index: u64, state: u8, signers: [u8; N]) -> Stable {
+    Stable { checkpoint: checkpoint(index, state), signers: members(signers) }
+}
+
+/// A state.
+pub(crate) fn checkpoint(index: u64, state: u8) -> Checkpoint {
+    Checkpoint {
+        index: Index::new(index),
+        state: Digest::new([state; 32]),
+        stamp: Stamp::at_millis(TODAY),
+    }
+}
+
+/// What was prepared.
+pub(crate) fn prepared<const N: usize>(
+    view: u64,
+    index: u64,
+    value: Value,
+    signers: [u8; N],
+) -> Prepared {
+    let (view, index) = (View::new(view), Index::new(index));
+    Prepared { view, index, value, signers: members(signers) }
+}
+
+/// A view change of a group that begins with nothing.
+pub(crate) fn change(view: u64, claims: impl IntoIterator<Item = Prepared>) -> ViewChange {
+    let stable = Stable { checkpoint: Setup::of(4).config.floor, signers: Members::NONE };
+    let mut change = ViewChange { view: View::new(view), stable, claims: Claims::new() };
+    claims.into_iter().for_each(|it| change.claims.push(it).expect("as many as fit"));
+    change
 }

@@ -1,5 +1,6 @@
 //! One short test for each published bug that this code could have had, named for its claim.
 
+mod alone;
 mod cast;
 mod client;
 mod compaction;
@@ -12,6 +13,11 @@ mod hlc;
 mod lease;
 mod node;
 mod pbft;
+mod pbft_counting;
+mod pbft_execution;
+mod pbft_primary;
+mod pbft_restarts;
+mod pbft_views;
 mod raft_changes;
 mod raft_configurations;
 mod raft_election;

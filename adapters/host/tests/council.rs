@@ -376,3 +376,18 @@ fn nobody_keeps_a_payload_that_is_not_the_primarys_proposal() {
     world.deliver(Slot::new(2), 1, &Packet::NeedPayload(digest));
     assert!(world.flights.is_empty(), "{:?}", world.flights);
 }
+
+#[test]
+fn view_after_view_is_left_with_what_was_prepared_in_each() {
+    let mut world = World::new();
+    for dead in [0, 1, 2, 3, 0, 1] {
+        assert!(matches!(
+            world.acquire(u64::from(dead) + world.sequence * 10),
+            Response::Granted { .. }
+        ));
+        world.crash(dead);
+        assert!(matches!(world.acquire(world.sequence * 10 + 5), Response::Granted { .. }));
+        world.start(dead);
+    }
+    assert_eq!(world.leases(), 12);
+}

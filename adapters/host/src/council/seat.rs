@@ -221,15 +221,11 @@ impl<S: Service> Seat<S> {
                 self.message(now, message.verified(), payload, effects);
             }
             Heard::ViewChange(change) => {
-                self.vault.keep_ahead(change.stable());
                 if self.vault.keep_view_change(&change) != Kept::Refused {
                     self.tell(now, Input::ViewChange(change.verified()), effects);
                 }
             }
             Heard::NewView(new_view) => {
-                for stable in new_view.stables() {
-                    self.vault.keep_ahead(stable);
-                }
                 if self.vault.keep_new_view(Arc::clone(&new_view)) != Kept::Refused {
                     self.tell(now, Input::NewView(new_view.verified()), effects);
                 }

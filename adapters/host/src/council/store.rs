@@ -229,6 +229,15 @@ pub fn open<S: Service>(config: &Config, state: S) -> Result<(Seat<S>, Store), O
             }
             Entry::Write(write, proof) => {
                 council.replay(&write);
+                if let (Write::Left { view }, Some(own)) = (&write, council.pbft().view_change()) {
+                    // While what stands behind it is here: a checkpoint that follows lets go of it.
+                    if own.view == *view
+                        && let Some(proofs) = vault.proofs(own)
+                    {
+                        let signed = signer.view_change(own.clone(), proofs);
+                        let _ = vault.keep_view_change(&Arc::new(signed));
+                    }
+                }
                 keep(&mut vault, &verifier, &write, proof)?;
             }
         }

@@ -80,8 +80,8 @@ impl Patch {
         if name != file {
             return Err(format!("it is named `{name}`; name it as its file"));
         }
-        if !["raft", "replica"].contains(&machine.as_str()) {
-            return Err(format!("`{machine}` is no machine; write raft or replica"));
+        if !["raft", "replica", "pbft"].contains(&machine.as_str()) {
+            return Err(format!("`{machine}` is no machine; write raft, replica or pbft"));
         }
         let script = value("script").map(|words| Script::parse(&words)).transpose()?;
         let files = files_of(diff)?;
