@@ -430,7 +430,7 @@ fn a_state_says_again_what_it_said_and_nothing_else_is_one() {
 }
 
 #[test]
-fn a_status_answers_nothing_that_is_not_asked() {
+fn a_status_with_the_highest_numbers_breaks_nothing() {
     let mut group = Group::new();
     let Group { members, .. } = &group;
     let view = members[0].pbft().view();
