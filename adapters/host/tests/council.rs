@@ -298,7 +298,7 @@ fn a_group_in_a_later_view_dies_and_comes_back() {
     let mut world = World::new();
     world.acquire(1);
     world.crash(0);
-    (2..=3).for_each(|scope| drop(world.acquire(scope)));
+    (2..=3).for_each(|scope| _ = world.acquire(scope));
     assert!(world.view(1) > 0);
     (1..4).for_each(|slot| world.crash(slot));
     world.flights.clear();
@@ -317,7 +317,7 @@ fn the_stable_state_is_there_for_whoever_lacks_it_also_after_restarts() {
         let Packet::Message(signed, _) = packet else { return false };
         matches!(signed.what, Message::Checkpoint(it) if it.index > Index::new(4))
     };
-    (1..=12).for_each(|scope| drop(world.acquire(scope)));
+    (1..=12).for_each(|scope| _ = world.acquire(scope));
     let at = |world: &World, slot: usize| {
         let council = world.hosts[slot].as_ref().unwrap().seat.council();
         (council.pbft().stable().checkpoint.index, council.executed())
@@ -338,7 +338,7 @@ fn the_stable_state_is_there_for_whoever_lacks_it_also_after_restarts() {
 #[test]
 fn a_wrong_state_that_a_former_life_stored_is_not_gone_on_from() {
     let mut world = World::new();
-    (1..=5).for_each(|scope| drop(world.acquire(scope)));
+    (1..=5).for_each(|scope| _ = world.acquire(scope));
     let stable = world.hosts[1].as_ref().unwrap().seat.council().pbft().stable().checkpoint;
     assert_eq!(stable.index, Index::new(4));
     world.crash(1);
