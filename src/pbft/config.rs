@@ -80,6 +80,14 @@ impl Config {
         quorum::liars(self.members.len()).saturating_add(1)
     }
 
+    /// How many statements of members a member holds at most, whatever is sent: of each member two votes
+    /// at each position, a view change with its claims, a checkpoint, and a status.
+    #[must_use]
+    pub const fn most_held(&self) -> usize {
+        let of_each = (self.slots as usize).saturating_mul(3).saturating_add(3);
+        self.members.len().saturating_mul(of_each)
+    }
+
     /// Whether it makes sense.
     ///
     /// # Errors

@@ -143,6 +143,16 @@ impl Pbft {
         !is_done && voters.len().saturating_add(usize::from(has_own)) < self.config.quorum()
     }
 
+    /// How many statements of members it holds, whatever was sent: never more than
+    /// [`Config::most_held`](super::Config::most_held).
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let votes = self.window.iter_from(self.window.low()).map(|it| it.1.votes.count()).sum();
+        let claims: usize = self.changes.iter().map(|it| it.1.claims.len()).sum();
+        let lists = [self.changes.len(), self.checkpoints.len(), self.answered.len()];
+        lists.into_iter().fold(claims.saturating_add(votes), usize::saturating_add)
+    }
+
     /// The protocol state without time, for exploration: two members that come out equal take equal
     /// steps, as long as each is ticked when it is to ring and not before.
     #[must_use]

@@ -54,6 +54,12 @@ impl Votes {
         self.others.iter().find(is_it).map(|it| it.2)
     }
 
+    /// How many votes there are.
+    pub(super) fn count(&self) -> usize {
+        let counted = self.prepares.len().saturating_add(self.commits.len());
+        counted.saturating_add(self.others.len())
+    }
+
     /// Takes a member's first vote. A later one changes nothing.
     pub(super) fn take(&mut self, phase: Phase, by: Slot, value: Value, proposal: Option<Value>) {
         if self.first(phase, by, proposal).is_some() {

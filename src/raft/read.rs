@@ -11,8 +11,9 @@
 //!
 //! A follower asks its leader, one question under way at a time, for all reads that it has taken. It
 //! asks the same again with every round that it hears, and gives up after an election timeout (it may
-//! hear a leader that cannot hear it), so no loss leaves a read without an outcome; its numbers never
-//! repeat within a life, and the question names the life.
+//! hear a leader that cannot hear it, or hear the answer and never the entries that it asks for), so
+//! no loss leaves a read without an outcome; its numbers never repeat within a life, and the question
+//! names the life. The first answer is as good as a later one, and asks for no more.
 //!
 //! Before an entry of its own term is committed a leader does not know what is, and confirms
 //! nothing (etcd#7331); its reads wait and are not dropped (etcd#11483).
@@ -49,6 +50,8 @@ pub(super) struct Questions {
     taken: u64,
     asked: u64,
     told: u64,
+    /// What must be committed, and on this disk, to serve the reads up to the one asked for: the answer.
+    needs: Option<Index>,
     /// The question is to be asked again.
     is_lost: bool,
     /// When the oldest that is not answered was taken.
@@ -57,7 +60,7 @@ pub(super) struct Questions {
 
 impl Questions {
     pub(super) const NONE: Self =
-        Self { taken: 0, asked: 0, told: 0, is_lost: false, since: Instant::ORIGIN };
+        Self { taken: 0, asked: 0, told: 0, needs: None, is_lost: false, since: Instant::ORIGIN };
 
     /// Counts every wait from `now`.
     pub(super) const fn begin_at(&mut self, now: Instant) {
@@ -66,7 +69,7 @@ impl Questions {
 
     /// Another read is taken.
     const fn take(&mut self, number: u64, now: Instant) {
-        if self.taken <= self.told {
+        if !self.are_open() {
             self.since = now;
         }
         self.taken = number;
@@ -74,12 +77,17 @@ impl Questions {
 
     /// The reads up to a number are answered, or never will be.
     const fn tell(&mut self, number: u64, now: Instant) {
-        (self.told, self.since) = (number, now);
+        (self.told, self.since, self.needs) = (number, now, None);
+    }
+
+    /// Whether a read was taken that has no outcome yet.
+    pub(super) const fn are_open(&self) -> bool {
+        self.taken > self.told
     }
 
     /// The newest read, if none has been answered for so long.
     fn in_vain(&self, now: Instant, timeout: Span) -> Option<u64> {
-        (self.taken > self.told && now.since(self.since) >= timeout).then_some(self.taken)
+        (self.are_open() && now.since(self.since) >= timeout).then_some(self.taken)
     }
 
     /// A new round was heard: what has not been answered may have been lost.
@@ -91,7 +99,8 @@ impl Questions {
     /// join the one under way, or it would wait for a later round each time.
     fn due(&mut self) -> Option<u64> {
         let is_under_way = self.asked > self.told;
-        let is_due = if is_under_way { self.is_lost } else { self.taken > self.told };
+        let is_lost = self.is_lost && self.needs.is_none();
+        let is_due = if is_under_way { is_lost } else { self.are_open() };
         self.asked = if is_under_way { self.asked } else { self.taken };
         self.is_lost = false;
         is_due.then_some(self.asked)
@@ -157,8 +166,15 @@ impl Raft {
     /// Asks the leader for the reads of a follower.
     pub(super) fn ask_for_read<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         let (term, life, timeout) = (self.term, self.config.boot, self.config.election_timeout);
+        let committed = self.commit.min(self.disk.durable());
         let Role::Follower(following) = &mut self.role else { return };
         let Some(leader) = following.leader() else { return };
+        let needs = following.questions.needs;
+        if let Some(index) = needs.filter(|needs| *needs <= committed) {
+            let number = following.questions.asked;
+            following.questions.tell(number, self.now);
+            out.push(Output::Readable { read: Read { term, round: 0, number }, index });
+        }
         if let Some(number) = following.questions.in_vain(self.now, timeout) {
             following.questions.tell(number, self.now);
             out.push(Output::Unreadable { read: Read { term, round: 0, number } });
@@ -223,10 +239,9 @@ impl Raft {
                     && following.leader() == Some(from)
                     && life == mine
                     && following.questions.told < number
-                    && number <= following.questions.taken =>
+                    && number == following.questions.asked =>
             {
-                following.questions.tell(number, self.now);
-                out.push(Output::Readable { read: Read { term, round: 0, number }, index });
+                following.questions.needs.get_or_insert(index);
             }
             _ => out.event(Event::Ignored { from, why: Ignored::Stale }),
         }

@@ -2,8 +2,8 @@
 //!
 //! A leader whose heartbeat is due, and who has learned from *every* member that it holds the whole
 //! log, with all of it committed and nothing asked for, says [`Message::Rest`] in its place and falls
-//! silent. Whoever agrees that this is all there is stops its alarm; whoever does not answers, which
-//! wakes the leader. While it rests a group costs no message and no timer.
+//! silent. Whoever agrees that this is all there is stops its alarm; whoever does not, or waits for a
+//! read, answers, which wakes the leader. While it rests a group costs no message and no timer.
 //!
 //! **Who wakes, and what it does then**
 //! - the leader: by anything but a tick, the word of its disk, or doubt about another. It begins a round
@@ -75,8 +75,9 @@ impl Raft {
         }
         let may_rest = is_all && self.config.rests;
         if let Role::Follower(following) = &mut self.role {
-            following.rests = may_rest;
-            if !may_rest {
+            // What asks again for a read that has no outcome is the leader's next round.
+            following.rests = may_rest && !following.questions.are_open();
+            if !following.rests {
                 following.repeat();
             }
         }

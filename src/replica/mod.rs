@@ -188,8 +188,8 @@ pub enum Output {
         /// Its name.
         read: Read,
     },
-    /// The leader has not answered for an election timeout: no read up to and with this one that was
-    /// not told to be readable will be. Ask elsewhere.
+    /// For an election timeout the leader has not answered, or what its answer asks for has not come: no
+    /// read up to and with this one that was not told to be readable will be. Ask elsewhere.
     Unreadable {
         /// The newest of them.
         read: Read,

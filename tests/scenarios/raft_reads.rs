@@ -279,6 +279,43 @@ fn a_read_that_the_leader_does_not_hear_of_is_given_up_after_a_timeout() {
     assert!(c.readable(1).is_some());
 }
 
+// Found by the simulator (seed 745 of the replica, V2): it heard the answer, and never the entries.
+#[test]
+fn a_read_whose_answer_asks_for_entries_that_do_not_come_is_given_up_after_a_timeout() {
+    let mut c = read_at_a_follower();
+    let given_up = |c: &Group| {
+        c.nodes[1].told.iter().filter(|it| matches!(it, Output::Unreadable { .. })).count()
+    };
+    c.propose(0, 1);
+    c.lose(0, 1);
+    assert!(c.deliver(0, 2) && c.deliver(2, 0) && c.deliver(1, 0));
+    // It hears its leader, which does not hear what it lacks.
+    c.cut_one_way(1, 0);
+    c.settle();
+    assert_eq!(c.commits(), [2, 1, 2]);
+    c.pass(Span::millis(149));
+    assert_eq!((given_up(&c), c.readable(1)), (0, None), "{}", c.story());
+    c.pass(Span::millis(31));
+    assert_eq!((given_up(&c), c.readable(1)), (1, None), "{}", c.story());
+    c.heal();
+    c.pass(Span::millis(200));
+    assert_eq!((given_up(&c), c.readable(1)), (1, None), "it has its outcome");
+}
+
+#[test]
+fn a_read_that_a_followers_own_disk_keeps_waiting_is_given_up_after_a_timeout() {
+    let mut c = read_at_a_follower();
+    c.disk_is_fast(1, false);
+    c.propose(0, 1);
+    assert!(c.deliver(0, 1) && c.deliver(0, 2) && c.deliver(2, 0));
+    c.settle();
+    assert_eq!((c.commits(), c.readable(1)), (vec![2, 2, 2], None));
+    c.pass(Span::millis(180));
+    assert!(c.nodes[1].told.iter().any(|it| matches!(it, Output::Unreadable { .. })));
+    c.disk_is_fast(1, true);
+    assert_eq!(c.readable(1), None, "it has its outcome");
+}
+
 #[test]
 fn a_question_of_an_old_term_is_answered_with_the_new_one() {
     let mut c = led_group();

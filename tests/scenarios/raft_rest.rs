@@ -137,6 +137,24 @@ fn doubt_about_a_leader_that_lives_costs_nothing_but_a_word() {
     assert_eq!(c.machine(0).term(), Term::new(1));
 }
 
+// Nothing asked again for a read whose question was lost as the leader fell silent.
+#[test]
+fn a_follower_that_waits_for_an_answer_does_not_rest() {
+    let mut c = Group::new(3, setup(3));
+    c.elect(0);
+    while !c.machine(0).is_resting() {
+        c.settle();
+        c.ring(0);
+    }
+    c.nodes[1].told.clear();
+    c.ask(1, Input::Read).unwrap();
+    c.lose(1, 0);
+    c.settle();
+    assert!(c.readable(1).is_some(), "{}", c.story());
+    c.pass(Span::millis(90));
+    assert_eq!(rest(&c), 3);
+}
+
 #[test]
 fn a_follower_that_is_asked_wakes_the_group() {
     let mut c = resting(3);

@@ -416,6 +416,7 @@ fn a_full_group_refuses_another_before_anything_has_changed() {
 }
 
 /// An empty disk comes in the place of another.
+#[cfg(feature = "alloc")]
 fn wipe(group: &mut Group, slot: u8) {
     group.crash(Slot::new(slot), 0);
     let disk = &mut group.nodes[usize::from(slot)].disk;
@@ -426,6 +427,7 @@ fn wipe(group: &mut Group, slot: u8) {
 
 // A log may still tell of configurations in which others had the slots of those who hear it now. Who
 // takes itself for a voter of one of them elects a leader with its like, while the group goes on.
+#[cfg(feature = "alloc")] // Without it no log keeps so many configurations.
 #[test]
 fn newcomers_do_not_take_themselves_for_those_who_had_their_slots_before() {
     let limits = quorate::limits::Limits { batch: 1, window: 1, configurations: 64, ..BOARD };

@@ -283,3 +283,18 @@ fn everybody_dies_again_and_again_and_nothing_is_lost() {
     }
     assert_eq!(world.accusations, 0);
 }
+
+#[test]
+fn view_after_view_is_left_with_what_was_prepared_in_each() {
+    let mut world = World::new();
+    for dead in [0, 1, 2, 3, 0, 1] {
+        assert!(matches!(
+            world.acquire(u64::from(dead) + world.sequence * 10),
+            Response::Granted { .. }
+        ));
+        world.crash(dead);
+        assert!(matches!(world.acquire(world.sequence * 10 + 5), Response::Granted { .. }));
+        world.start(dead);
+    }
+    assert_eq!(world.leases(), 12);
+}

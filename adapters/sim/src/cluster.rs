@@ -99,6 +99,11 @@ pub struct Disk<S: Subject> {
 }
 
 impl<S: Subject> Disk<S> {
+    /// A disk that holds these records.
+    pub const fn of(records: Vec<S::Record>) -> Self {
+        Self { records, snapshot: None, pending: Vec::new(), unsaid: Vec::new() }
+    }
+
     /// Up to where the newest durable snapshot reaches.
     pub fn newest_snapshot(&self) -> Index {
         self.snapshot.as_ref().map_or(Index::ZERO, |(snapshot, _)| snapshot.boundary.index)
@@ -170,12 +175,7 @@ impl<S: Subject> Cluster<S> {
             is_told: true,
         };
         for slot in (0..count).map(Slot::new) {
-            let disk = Disk {
-                records: Vec::new(),
-                snapshot: None,
-                pending: Vec::new(),
-                unsaid: Vec::new(),
-            };
+            let disk = Disk::of(Vec::new());
             cluster.nodes.push(Node {
                 machine: None,
                 disk,

@@ -1,6 +1,8 @@
 //! The host that is a simulator: everything a real host gets from an operating system, in memory,
 //! from a seed.
 
+#[cfg(feature = "swarm")]
+pub mod byzantine;
 pub mod cluster;
 pub mod disk;
 pub mod disk_states;

@@ -3,10 +3,10 @@
 
 use crate::cluster::{Cluster, Disk, Effect, Stimulus, Subject};
 use quorate::hlc::Stamp;
-use quorate::id::{Digest, Index, Members, Slot, View};
+use quorate::id::{Digest, GroupId, Index, Members, Slot, View};
 use quorate::pbft::{
-    Checkpoint, Config, Input, Message, NewView, Output, Pbft, Phase, Receipt, Stable, Status,
-    Value, Verified, ViewChange, Vote, Write,
+    Checkpoint, Config, Input, Message, NewView, Output, Pbft, Phase, Receipt, Scope, Stable,
+    Statement, Status, Value, Verified, ViewChange, Vote, Write,
 };
 use quorate::time::{Instant, Now};
 use quorate::{Event, Machine, Refused};
@@ -21,6 +21,39 @@ pub struct Book {
     votes: Rc<RefCell<BTreeSet<(Slot, Vote)>>>,
     checkpoints: Rc<RefCell<BTreeSet<(Slot, Checkpoint)>>>,
     states: Rc<RefCell<BTreeMap<Checkpoint, Vec<Value>>>>,
+    /// Digests of the signed bytes of all other statements.
+    others: Rc<RefCell<BTreeSet<u64>>>,
+    /// What clients have signed, if only that is to be ordered.
+    asked: Rc<RefCell<Option<BTreeSet<Digest>>>>,
+}
+
+/// Bytes that grow.
+struct Bytes(Vec<u8>);
+
+impl quorate::codec::Sink for Bytes {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), quorate::codec::NoRoom> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+fn signed_bytes(by: Slot, statement: &Statement<'_>) -> u64 {
+    let (group, configuration) = (GroupId::new(1), Digest::NULL);
+    let scope = Scope { group, configuration, epoch: 0, attempt: 0 };
+    let mut bytes = Bytes(Vec::new());
+    statement.signed_bytes(&scope, by, &mut bytes).expect("it grows");
+    quorate::codec::digest(&bytes.0)
+}
+
+fn new_view_bytes(by: Slot, view: View, changes: &[(Slot, ViewChange)]) -> u64 {
+    let digest = |it: &(Slot, ViewChange)| {
+        let mut digest = [0; 32];
+        let bytes = signed_bytes(it.0, &Statement::ViewChange(&it.1));
+        digest[..8].copy_from_slice(&bytes.to_le_bytes());
+        (it.0, Digest::new(digest))
+    };
+    let changes: Vec<_> = changes.iter().map(digest).collect();
+    signed_bytes(by, &Statement::NewView { view, changes: &changes })
 }
 
 impl Book {
@@ -29,8 +62,63 @@ impl Book {
         match message {
             Message::Vote(vote) => drop(self.votes.borrow_mut().insert((by, vote))),
             Message::Checkpoint(it) => drop(self.checkpoints.borrow_mut().insert((by, it))),
-            Message::Status(_) => {}
+            Message::Status(_) => {
+                self.others.borrow_mut().insert(signed_bytes(by, &message.into()));
+            }
         }
+    }
+
+    /// A member signs whatever of this is signed at all.
+    pub fn sign_what(&self, by: Slot, what: &What) {
+        let bytes = match what {
+            What::Message(message, _) => return self.sign(by, *message),
+            What::ViewChange(change) => signed_bytes(by, &Statement::ViewChange(change)),
+            What::NewView(view, changes) => new_view_bytes(by, *view, changes),
+            _ => return,
+        };
+        self.others.borrow_mut().insert(bytes);
+    }
+
+    /// Whether a member has signed this, and everyone whom it names what it says of them.
+    pub fn bears_out_what(&self, by: Slot, what: &What) -> bool {
+        let has = |bytes| self.others.borrow().contains(&bytes);
+        let is_left = |by, change: &ViewChange| {
+            has(signed_bytes(by, &Statement::ViewChange(change))) && self.bears_out_all(change)
+        };
+        match what {
+            What::Message(Message::Vote(vote), _) => self.votes.borrow().contains(&(by, *vote)),
+            What::Message(Message::Checkpoint(it), _) => {
+                self.checkpoints.borrow().contains(&(by, *it))
+            }
+            What::Message(message, _) => has(signed_bytes(by, &(*message).into())),
+            What::ViewChange(change) => is_left(by, change),
+            What::NewView(view, changes) => {
+                has(new_view_bytes(by, *view, changes))
+                    && changes.iter().all(|(by, change)| is_left(*by, change))
+            }
+            What::Stable(stable) => self.bears_out(stable),
+            _ => true,
+        }
+    }
+
+    /// Whether a member has given a vote.
+    pub fn has_vote(&self, by: Slot, vote: Vote) -> bool {
+        self.votes.borrow().contains(&(by, vote))
+    }
+
+    /// From now on only what clients sign is a payload.
+    pub fn is_strict(&self) {
+        self.asked.borrow_mut().get_or_insert_default();
+    }
+
+    /// A client signs a request.
+    pub fn ask(&self, request: Digest) {
+        self.asked.borrow_mut().get_or_insert_default().insert(request);
+    }
+
+    /// Whether a client has asked for this, as far as that matters.
+    pub fn is_asked(&self, request: Digest) -> bool {
+        self.asked.borrow().as_ref().is_none_or(|all| all.contains(&request))
     }
 
     /// Whether everyone named has signed the checkpoint.
@@ -142,11 +230,22 @@ pub struct Peer {
     proposed: BTreeSet<Digest>,
     new_view: Option<(View, Vec<(Slot, ViewChange)>)>,
     fetching: Option<Checkpoint>,
+    /// The payload that was asked for last.
+    wanting: Option<Digest>,
+    /// How many records were handed to the disk, and the newest of them that the machine knows of.
+    kept: Kept,
+    /// States on their way to the disk.
+    unkept: Vec<(u64, Checkpoint)>,
     /// Everything that happened inside, in this life.
     pub events: Vec<Event>,
     last: Stamp,
-    /// The machine's last write: whatever is stored after it confirms it, too.
-    newest: Option<Receipt>,
+}
+
+/// Confirms a record, and all before it.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Kept {
+    number: u64,
+    write: Option<Receipt>,
 }
 
 /// Where an execution of these values leads.
@@ -165,6 +264,13 @@ pub fn state_of(executed: &[Value]) -> Checkpoint {
     Checkpoint { index: Index::new(executed.len() as u64), state: Digest::new(digest), stamp }
 }
 
+/// Which request a payload is: whatever a client says under one number of its own is one request, of which
+/// the highest byte tells the variants apart.
+pub fn request_of(payload: Digest) -> u64 {
+    let [a, b, c, d, e, f, g, ..] = *payload.bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, 0])
+}
+
 /// The digest that stands for the payload of that number.
 pub fn payload(number: u64) -> Digest {
     let mut bytes = [1; 32];
@@ -177,7 +283,7 @@ impl Subject for Peer {
     type Ask = Ask;
     type Packet = Packet;
     type Record = Record;
-    type Receipt = Option<Receipt>;
+    type Receipt = Kept;
     type Told = Output;
 
     fn boot(setup: &Setup, me: Slot, life: u64, disk: &Disk<Self>) -> Self {
@@ -194,9 +300,11 @@ impl Subject for Peer {
             proposed: BTreeSet::new(),
             new_view: None,
             fetching: None,
+            wanting: None,
+            kept: Kept::default(),
+            unkept: Vec::new(),
             events: Vec::new(),
             last: Stamp::ZERO,
-            newest: None,
         };
         for record in &disk.records {
             match record {
@@ -223,12 +331,13 @@ impl Subject for Peer {
             self.wake(now, effects);
         }
         match input {
-            Stimulus::Tick => self.tell(now, Input::Tick, effects)?,
-            Stimulus::Packet(from, packet) => self.hear(now, from, packet, effects),
-            Stimulus::Persisted(Some(receipt)) => {
-                self.tell(now, Input::Persisted(receipt), effects)?;
+            Stimulus::Tick => {
+                self.ask_again(effects);
+                self.tell(now, Input::Tick, effects)?;
             }
-            Stimulus::Persisted(None) | Stimulus::Stored(_) => {}
+            Stimulus::Packet(from, packet) => self.hear(now, from, packet, effects),
+            Stimulus::Persisted(kept) => self.persisted(now, kept, effects)?,
+            Stimulus::Stored(_) => {}
             Stimulus::PersistFailed => self.tell(now, Input::PersistFailed, effects)?,
             Stimulus::Ask(Ask::Propose(value)) => {
                 self.keep_payload(value.digest, effects);
@@ -263,12 +372,92 @@ impl Peer {
         if !self.executed.is_empty() && self.executed.len().is_multiple_of(interval) {
             let _ = self.tell(now, Input::Checkpointed(state_of(&self.executed)), effects);
         }
+        let stable = self.machine.stable().checkpoint;
+        if (self.executed.len() as u64) < stable.index.number() {
+            // The former life was told to fetch it, and did not live to see it.
+            self.fetching = Some(stable);
+            self.ask_again(effects);
+        }
+    }
+
+    fn others(&self) -> Members {
+        let config = self.machine.config();
+        config.members.without(config.me)
+    }
+
+    /// Asks again for what is lacked, for the answer may be lost.
+    fn ask_again(&mut self, effects: &mut Vec<Effect<Self>>) {
+        let by = self.machine.config().me;
+        let state = self.fetching.map(What::NeedState);
+        let next = Index::new(self.executed.len() as u64 + 1);
+        let decided = self.decided.get(&next).map(|it| it.digest);
+        self.wanting = self.wanting.filter(|it| !self.payloads.contains(it));
+        let lacked = [self.wanting, decided.filter(|it| !self.payloads.contains(it))];
+        let payloads = lacked.into_iter().flatten().filter(|it| *it != Digest::NULL);
+        for what in state.into_iter().chain(payloads.map(What::Need)) {
+            effects.push(Effect::Send(self.others(), Packet { by, what }));
+        }
+    }
+
+    /// Hands a record to the disk.
+    fn keep(&mut self, record: Record, write: Option<Receipt>, effects: &mut Vec<Effect<Self>>) {
+        self.kept = Kept { number: self.kept.number + 1, write: write.or(self.kept.write) };
+        if let Record::State(state, _) = &record {
+            self.unkept.push((self.kept.number, *state));
+        }
+        effects.push(Effect::Persist { receipt: self.kept, record, rebase: false });
+    }
+
+    /// So much is durable; a state counts from then on.
+    fn persisted(
+        &mut self,
+        now: Now,
+        kept: Kept,
+        effects: &mut Vec<Effect<Self>>,
+    ) -> Result<(), Refused> {
+        if let Some(receipt) = kept.write {
+            self.tell(now, Input::Persisted(receipt), effects)?;
+        }
+        let (kept, unkept) =
+            self.unkept.iter().partition::<Vec<_>, _>(|(number, _)| *number <= kept.number);
+        self.unkept = unkept;
+        for (_, state) in kept {
+            // One that was found to be wrong was replaced meanwhile.
+            if self.has_state(state) {
+                self.tell(now, Input::Checkpointed(state), effects)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn has_state(&self, state: Checkpoint) -> bool {
+        let executed = usize::try_from(state.index.number()).unwrap_or(usize::MAX);
+        self.executed.get(..executed).is_some_and(|executed| state_of(executed) == state)
+    }
+
+    /// Everything that is on the disk, in a form that takes the place of all of it.
+    pub fn image(&self) -> Vec<Record> {
+        let mut records: Vec<_> = self.payloads.iter().copied().map(Record::Payload).collect();
+        let interval = self.machine.config().interval as usize;
+        let whole = self.executed.len() - self.executed.len() % interval;
+        if let Some(executed) = self.executed.get(..whole).filter(|it| !it.is_empty()) {
+            records.push(Record::State(state_of(executed), executed.to_vec()));
+        }
+        for write in self.machine.image() {
+            let is_begun = matches!(write, Write::Entered { .. });
+            records.push(Record::Write(write, self.new_view.clone().filter(|_| is_begun)));
+        }
+        records
+    }
+
+    /// What the newest view began with, as far as this member keeps it.
+    pub fn began_with(&self) -> Option<&(View, Vec<(Slot, ViewChange)>)> {
+        self.new_view.as_ref()
     }
 
     fn keep_payload(&mut self, digest: Digest, effects: &mut Vec<Effect<Self>>) {
-        if self.payloads.insert(digest) {
-            let record = Record::Payload(digest);
-            effects.push(Effect::Persist { receipt: self.newest, record, rebase: false });
+        if self.book.is_asked(digest) && self.payloads.insert(digest) {
+            self.keep(Record::Payload(digest), None, effects);
         }
     }
 
@@ -278,7 +467,7 @@ impl Peer {
         digest: Digest,
         effects: &mut Vec<Effect<Self>>,
     ) -> Result<(), Refused> {
-        if self.executed.iter().any(|it| it.digest == digest) {
+        if !self.book.is_asked(digest) || self.has_executed(digest) {
             return Ok(());
         }
         self.tell(now, Input::Request(digest), effects)?;
@@ -287,17 +476,39 @@ impl Peer {
         Ok(())
     }
 
+    fn has_executed(&self, digest: Digest) -> bool {
+        let is_it = |it: &&Value| it.digest != Digest::NULL;
+        self.executed.iter().filter(is_it).any(|it| request_of(it.digest) == request_of(digest))
+    }
+
+    /// These were executed, and so were all other variants of them.
+    fn forget(&mut self, now: Now, executed: &[Value], effects: &mut Vec<Effect<Self>>) {
+        let executed: BTreeSet<_> = executed.iter().map(|it| request_of(it.digest)).collect();
+        let is_done = |it: &Digest| executed.contains(&request_of(*it));
+        let done: Vec<_> = self.requests.iter().copied().filter(is_done).collect();
+        self.requests.retain(|it| !is_done(it));
+        if !done.is_empty() {
+            let _ = self.tell(now, Input::Executed(&done), effects);
+        }
+    }
+
     fn hear(&mut self, now: Now, from: Slot, packet: Packet, effects: &mut Vec<Effect<Self>>) {
         let Packet { by, what } = packet;
+        if let What::Message(message, _) = &what {
+            // The cheaper question first.
+            if !self.machine.wants(by, message) {
+                return;
+            }
+        }
+        if !self.book.bears_out_what(by, &what) {
+            return;
+        }
         let reply = |what| {
             let by = self.machine.config().me;
             Effect::Send(Members::only(from), Packet { by, what })
         };
         match what {
             What::Message(message, has_payload) => {
-                if !self.machine.wants(by, &message) {
-                    return;
-                }
                 let mut is_here = false;
                 if let Message::Vote(vote) = message {
                     if has_payload {
@@ -308,11 +519,11 @@ impl Peer {
                 let message = Verified::attest(by, message);
                 let _ = self.tell(now, Input::Message { message, is_here }, effects);
             }
-            What::ViewChange(change) if self.book.bears_out_all(&change) => {
+            What::ViewChange(change) => {
                 let change = Verified::attest(by, &change);
                 let _ = self.tell(now, Input::ViewChange(change), effects);
             }
-            What::NewView(view, changes) if self.bears_out(&changes) => {
+            What::NewView(view, changes) => {
                 // It is stored with the word that the view was entered, if it is.
                 let kept = self.new_view.replace((view, changes.clone()));
                 let was = (self.machine.view(), self.machine.is_active());
@@ -322,39 +533,36 @@ impl Peer {
                     self.new_view = kept;
                 }
             }
-            What::Stable(stable) if self.book.bears_out(&stable) => {
+            What::Stable(stable) => {
                 let _ = self.tell(now, Input::Stable(stable), effects);
             }
-            What::ViewChange(_) | What::NewView(..) | What::Stable(_) => {}
             What::Request(digest) => {
                 let _ = self.request(now, digest, effects);
             }
             What::Need(digest) if self.payloads.contains(&digest) => {
                 effects.push(reply(What::Payload(digest)));
             }
-            What::Payload(digest) => {
+            What::Payload(digest) if self.book.is_asked(digest) => {
                 self.keep_payload(digest, effects);
                 let _ = self.tell(now, Input::Available(digest), effects);
             }
-            What::NeedState(state) if self.book.states.borrow().contains_key(&state) => {
+            What::NeedState(state) if self.has_state(state) => {
                 effects.push(reply(What::State(state)));
             }
-            What::State(state) if self.fetching == Some(state) => self.restore(state, effects),
-            What::Need(_) | What::NeedState(_) | What::State(_) => {}
+            What::State(state) if self.fetching == Some(state) => {
+                self.restore(now, state, effects);
+            }
+            What::Need(_) | What::Payload(_) | What::NeedState(_) | What::State(_) => {}
         }
     }
 
-    fn bears_out(&self, changes: &[(Slot, ViewChange)]) -> bool {
-        changes.iter().all(|(_, change)| self.book.bears_out_all(change))
-    }
-
-    fn restore(&mut self, state: Checkpoint, effects: &mut Vec<Effect<Self>>) {
+    fn restore(&mut self, now: Now, state: Checkpoint, effects: &mut Vec<Effect<Self>>) {
         let known = self.book.states.borrow().get(&state).cloned();
         if let Some(executed) = known {
             self.fetching = None;
             self.executed.clone_from(&executed);
-            let record = Record::State(state, executed);
-            effects.push(Effect::Persist { receipt: self.newest, record, rebase: false });
+            self.forget(now, &executed, effects);
+            self.keep(Record::State(state, executed), None, effects);
         }
     }
 
@@ -367,20 +575,17 @@ impl Peer {
                 break;
             }
             // A request that was executed before is executed as nothing.
-            let is_new = !self.executed.iter().any(|it| it.digest == value.digest);
+            let is_new = !self.has_executed(value.digest);
             self.executed.push(if is_new {
                 value
             } else {
                 Value { digest: Digest::NULL, ..value }
             });
-            self.requests.remove(&value.digest);
-            let _ = self.tell(now, Input::Executed(&[value.digest]), effects);
+            self.forget(now, &[value], effects);
             if next.number().is_multiple_of(u64::from(self.machine.config().interval)) {
                 let state = state_of(&self.executed);
                 self.book.states.borrow_mut().insert(state, self.executed.clone());
-                let record = Record::State(state, self.executed.clone());
-                effects.push(Effect::Persist { receipt: self.newest, record, rebase: false });
-                let _ = self.tell(now, Input::Checkpointed(state), effects);
+                self.keep(Record::State(state, self.executed.clone()), None, effects);
             }
         }
         if self.proposes && self.machine.leads() {
@@ -416,19 +621,17 @@ impl Peer {
 
     fn perform(&mut self, output: Output, effects: &mut Vec<Effect<Self>>) {
         let by = self.machine.config().me;
-        let others = self.machine.config().members.without(by);
+        let others = self.others();
         let send = |to, what| Effect::Send(to, Packet { by, what });
         match output {
             Output::Persist { receipt, write } => {
-                self.newest = Some(receipt);
                 let is_begun = matches!(write, Write::Entered { .. });
                 if is_begun && self.machine.primary() == by {
                     let chosen = self.machine.chosen().cloned().collect();
                     self.new_view = Some((self.machine.view(), chosen));
                 }
                 let beside = self.new_view.clone().filter(|_| is_begun);
-                let record = Record::Write(write, beside);
-                effects.push(Effect::Persist { receipt: Some(receipt), record, rebase: false });
+                self.keep(Record::Write(write, beside), Some(receipt), effects);
                 return;
             }
             Output::Send { to, message } => {
@@ -440,13 +643,19 @@ impl Peer {
                 return;
             }
             Output::SendViewChange { to } => {
-                let own = self.machine.view_change().cloned();
-                effects.extend(own.map(|own| send(to, What::ViewChange(own))));
+                if let Some(own) = self.machine.view_change().cloned() {
+                    let what = What::ViewChange(own);
+                    self.book.sign_what(by, &what);
+                    effects.push(send(to, what));
+                }
             }
             Output::SendNewView { to } => {
                 if let Some((view, changes)) = self.new_view.clone() {
-                    let by = self.machine.primary_of(view);
+                    let (me, by) = (by, self.machine.primary_of(view));
                     let what = What::NewView(view, changes);
+                    if me == by {
+                        self.book.sign_what(by, &what);
+                    }
                     effects.push(Effect::Send(to, Packet { by, what }));
                 }
             }
@@ -459,6 +668,7 @@ impl Peer {
                     // Told in the next step of this host.
                     effects.push(send(Members::only(by), What::Payload(value.digest)));
                 } else {
+                    self.wanting = Some(value.digest);
                     effects.push(send(others, What::Need(value.digest)));
                 }
             }
@@ -538,9 +748,7 @@ impl Group {
     /// A member that lies says something, in its own name.
     pub fn lie(&mut self, by: u8, to: Members, what: What) {
         let by = Slot::new(by);
-        if let What::Message(message, _) = what {
-            self.setup.book.sign(by, message);
-        }
+        self.setup.book.sign_what(by, &what);
         self.perform(by, Effect::Send(to, Packet { by, what }));
     }
 

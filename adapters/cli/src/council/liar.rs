@@ -1,5 +1,6 @@
-//! A member that lies, with the right key: for some time it keeps to the protocol, then, as the primary, it
-//! tells one member one thing and the others another, tells one of them both, and falls silent.
+//! A member that lies, with the right key: for some time it keeps to the protocol, then it tells one member
+//! one thing and the others another, tells one of them both, and falls silent. As the primary it proposes
+//! so; if it is not (on a machine so busy that its view was left before), it votes so.
 
 use crate::verdict::Failure;
 use quorate::id::{Members, Slot};
@@ -10,7 +11,7 @@ use quorate_host::signing::{Keys, Request, Signer, payload_digest};
 use quorate_std::council::Tongue;
 use std::sync::Arc;
 
-/// What it says, after so many proposals that were in order.
+/// What it says, after so many votes that were in order.
 pub(super) fn tongue(config: &Config, mut after: u32) -> Result<Tongue, Failure> {
     let usage = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
     let keys = Keys::open(&config.data.join("key")).map_err(|error| usage(&error))?;
@@ -37,17 +38,21 @@ pub(super) fn tongue(config: &Config, mut after: u32) -> Result<Tongue, Failure>
     }))
 }
 
-/// Another proposal for the same position: the same requests, the first of them twice.
+/// Another vote for the same position; of a proposal, for the same requests with the first of them twice.
 fn other_than(packet: &Packet, signer: &Signer) -> Option<Packet> {
-    let Packet::Message(signed, Some(payload)) = packet else { return None };
+    let Packet::Message(signed, payload) = packet else { return None };
     let Message::Vote(vote) = signed.what else { return None };
     if vote.phase != Phase::Prepare {
         return None;
     }
-    let mut requests = Request::read_all(payload)?;
-    requests.push(requests.first()?.clone());
-    let payload = Request::write_all(&requests)?;
-    let value = Value { digest: payload_digest(&payload), ..vote.value };
+    let twice = |payload: &Vec<u8>| {
+        let mut requests = Request::read_all(payload)?;
+        requests.push(requests.first()?.clone());
+        Request::write_all(&requests)
+    };
+    let payload = payload.as_ref().and_then(twice);
+    let digest = payload_digest(payload.as_deref().unwrap_or_default());
+    let value = Value { digest, ..vote.value };
     let signed = signer.message(Message::Vote(Vote { value, ..vote }));
-    Some(Packet::Message(*signed, Some(payload)))
+    Some(Packet::Message(*signed, payload))
 }

@@ -31,8 +31,8 @@ const CLIENTS: u64 = 3;
 /// The member that lies, and the one that is killed.
 const LIAR: u8 = 0;
 const KILLED: u8 = 2;
-/// After how many proposals it begins to lie.
-const LIES_AFTER: u32 = 40;
+/// After how many votes it begins to lie.
+const LIES_AFTER: u32 = 25;
 /// How many answers there must be between one thing that happens and the next.
 const ANSWERS_BETWEEN: u64 = 30;
 
@@ -65,7 +65,7 @@ impl Members {
             .map_err(in_words)?;
         let addresses: Vec<_> = ports.iter().filter_map(|it| it.local_addr().ok()).collect();
         drop(ports);
-        let mut group = String::from("[group]\nid = 1\nrequest_timeout_ms = 300\n");
+        let mut group = String::from("[group]\nid = 1\nrequest_timeout_ms = 500\n");
         for (slot, address) in addresses.iter().enumerate() {
             let data = folder.join(format!("member{slot}"));
             fs::create_dir_all(&data).map_err(in_words)?;

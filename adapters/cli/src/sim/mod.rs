@@ -1,5 +1,6 @@
 //! `quorate sim`: the simulator's commands, one file each.
 
+mod byzantine;
 mod explore;
 mod history;
 mod planted;
@@ -7,6 +8,7 @@ mod replay;
 mod run;
 mod script;
 mod sense;
+mod twins;
 
 use crate::verdict::conclude;
 use clap::Subcommand;
@@ -18,6 +20,8 @@ pub(crate) enum Sim {
     Run(run::Run),
     /// Run failure detectors and gossip under faults, and check what they promise once these end.
     Sense(sense::Sense),
+    /// Run every schedule of four members of which one runs twice.
+    Twins(twins::Twins),
     /// Build each planted bug and hunt it with the simulator.
     Planted(planted::Planted),
     /// Visit every reachable state of a small group.
@@ -35,6 +39,7 @@ pub(crate) fn run(command: Sim) -> ExitCode {
     match command {
         Sim::Run(run) => run.run(),
         Sim::Sense(sense) => sense.run(),
+        Sim::Twins(twins) => twins.run(),
         Sim::Planted(planted) => planted.run(),
         Sim::Explore(explore) => explore.run(),
         Sim::CheckHistory(check) => check.run(),

@@ -40,12 +40,17 @@ pub(crate) struct Run {
     /// Tell the story of the run: for one seed.
     #[arg(long)]
     story: bool,
+    /// How many members of a Byzantine group lie; as many as it tolerates unless told.
+    #[arg(long, value_name = "N")]
+    liars: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Machine {
+pub(super) enum Machine {
     Raft,
     Replica,
+    /// Byzantine groups, some of whose members lie.
+    Pbft,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -73,10 +78,12 @@ impl Network {
 }
 
 impl Machine {
-    const fn of(self) -> run::Machine {
+    /// The machine of a crash-fault run, if it is one.
+    const fn of(self) -> Option<run::Machine> {
         match self {
-            Self::Raft => run::Machine::Raft,
-            Self::Replica => run::Machine::Replica,
+            Self::Raft => Some(run::Machine::Raft),
+            Self::Replica => Some(run::Machine::Replica),
+            Self::Pbft => None,
         }
     }
 
@@ -84,6 +91,7 @@ impl Machine {
         match self {
             Self::Raft => "raft",
             Self::Replica => "replica",
+            Self::Pbft => "pbft",
         }
     }
 }
@@ -119,7 +127,7 @@ impl Totals {
 
 impl Run {
     pub(crate) fn run(self) -> ExitCode {
-        let machine = self.machine.of();
+        let Some(machine) = self.machine.of() else { return self.lying() };
         let plan = Plan {
             machine,
             events: self.events,
@@ -133,10 +141,15 @@ impl Run {
         if let Some(report) = &failed {
             return self.tell_failure(&plan, report);
         }
-        self.tell_totals(&totals, seconds);
+        self.tell_totals(machine, &totals, seconds);
         let Totals { seeds, counts, hash, .. } = totals;
         println!("sim: ok seeds={seeds} events={} hash={hash:016x}", counts.events);
         ExitCode::SUCCESS
+    }
+
+    /// Byzantine groups, of which nothing but the seeds and the liars can be chosen.
+    fn lying(&self) -> ExitCode {
+        super::byzantine::run(self.seeds, self.liars, self.jobs, self.story, &self.out)
     }
 
     /// Runs the seeds, several at a time, until one fails: the lowest that does.
@@ -174,7 +187,7 @@ impl Run {
         (totals, failed)
     }
 
-    fn tell_totals(&self, totals: &Totals, seconds: f64) {
+    fn tell_totals(&self, machine: run::Machine, totals: &Totals, seconds: f64) {
         let Totals { counts, span, marks, .. } = totals;
         let cpu = cpu_seconds().unwrap_or(seconds);
         println!("machine     {}", self.machine.name());
@@ -191,7 +204,6 @@ impl Run {
         println!("messages    {}", counts.messages);
         println!("answers     {}", counts.answered + counts.ended);
         println!("cpu={cpu:.2} seconds, {seconds:.2} by the clock");
-        let machine = self.machine.of();
         let (all, unhit) = (Mark::of(machine).count(), marks.unhit(machine).count());
         println!("marks       {} hit of {all}", all - unhit);
         for mark in Mark::of(machine) {
@@ -240,7 +252,7 @@ impl Run {
 }
 
 /// What this process has used of the processors, where the system tells.
-fn cpu_seconds() -> Option<f64> {
+pub(super) fn cpu_seconds() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/stat").ok()?;
     // After the name, which may hold anything: fields 14 and 15 of all, in hundredths of a second.
     let mut fields = text.rsplit(')').next()?.split_whitespace().skip(11);

@@ -32,6 +32,9 @@ impl<H: Hosted> Schedule<H> {
         match self.rng.below(8) {
             0..2 => {
                 let node = NodeId::new(NEWCOMERS + self.rng.below(1 << 20));
+                if self.world.seats.register.latest().contains_key(&node) {
+                    return Ok(()); // Seed 7278 of the replica drew one twice.
+                }
                 self.ask_for_seat(asked, Life { node, incarnation: Incarnation::new(1) }, None)
             }
             2 => self.come_again(asked),

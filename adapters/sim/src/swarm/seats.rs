@@ -231,16 +231,27 @@ impl<H: Hosted> World<H> {
         Some((raft.term(), raft.leads()))
     }
 
-    /// M6: whoever is removed, and all know, changes nothing among those who belong.
+    /// M6: whoever is removed, and all know, changes nothing among those who belong; but it may pass on
+    /// a term that another of them has, alive or on its disk.
     pub(super) fn disturbed(
         &self,
         packet: &Packet<H::Entry>,
         before: Option<(Term, bool)>,
     ) -> Verdict {
         let (from, to) = (packet.from, packet.id.to);
+        let members = self.books.agreed().members();
         let after = self.reign_of(to).or(before);
-        let belongs = self.books.agreed().members().contains(Slot::new(to));
-        ensure(!packet.is_out || !belongs || after == before, "M6", || {
+        if !packet.is_out || !members.contains(Slot::new(to)) || after == before {
+            return Ok(());
+        }
+        let term_of = |it: Slot| {
+            let lives_in = self.reign_of(it.number()).map(|reign| reign.0);
+            lives_in.max(Some(self.books.disk(it.position()).term))
+        };
+        let has_come_to = after.map(|reign| reign.0);
+        let is_new = before.map(|reign| reign.0) < has_come_to;
+        let mut others = members.without(Slot::new(to)).iter();
+        ensure(is_new && others.any(|it| term_of(it) >= has_come_to), "M6", || {
             format!(
                 "n{from} was removed, and with its word n{to} went from {before:?} to {after:?}"
             )

@@ -5,7 +5,7 @@ use quorate::client::broadcast::{self, Answer, Input, Kind, Outcome, Output};
 use quorate::id::{ClientId, Members, Slot};
 use quorate::machine::Machine as _;
 use quorate::pbft::Scope;
-use quorate::state_machine::Position;
+use quorate::state_machine::{Position, StateMachine};
 use quorate::time::Span;
 use quorate_host::council::config::Config;
 use quorate_host::council::{Answered, Asked, Greeting};
@@ -44,6 +44,9 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// An answer, and where it was executed.
+pub type Said<S> = (Position, Answered<<S as StateMachine>::Response, <S as Service>::Answer>);
 
 /// A client, connected to as many members as are there.
 pub struct Client {
@@ -105,7 +108,7 @@ impl Client {
     pub fn ask<S: Service>(
         &mut self,
         asked: &Asked<S::Command, S::Query>,
-    ) -> Result<(Position, Answered<S::Response, S::Answer>), Failure> {
+    ) -> Result<Said<S>, Failure> {
         let kind = match asked {
             Asked::Command(_) => Kind::Command,
             Asked::Read(_) => Kind::Read,

@@ -30,7 +30,7 @@
 //! | C5 | a clock goes on above its stamps after a restart |
 //! | M3 | a seat is given to a life that is later than every one of its node; who left does not come back |
 //! | M4 | rosters of one entry are the same; who belongs has a seat; a slot is free when all know it |
-//! | M6 | whoever is known by all to be removed changes neither a term nor a leader |
+//! | M6 | whoever is known by all to be removed changes neither a term nor a leader, but by a term that a member has |
 //! | Q1 | no collection is larger than its limit |
 //! | Q2 | no step says more than it may |
 //! | Q4 | nothing panics |

@@ -1,21 +1,25 @@
 //! Rosters that cannot be, and groups that do not become what their roster means.
 
-use super::super::action::{Act, Admission};
+use super::super::action::{Act, Admission, PacketId};
 use super::super::hosted::{Hosted, Input, Said};
 use super::super::marks::Mark;
 use super::super::options::Options;
 use super::super::oracle::{Register, founder_at};
 use super::super::schedule::Schedule;
+use super::super::store::Kept;
+use super::super::world::{Content, Packet};
 use super::liar::Lie;
 use super::{BadReplica, Truth, calm};
 use quorate::Refused;
+use quorate::client::Reply;
 use quorate::codec::{Codec, NoRoom, Sink};
-use quorate::id::{Incarnation, Index, Members, NodeId, Slot};
+use quorate::id::{Incarnation, Index, Members, NodeId, Slot, Term};
 use quorate::membership::roster::Life;
 use quorate::membership::{Address, Roster};
 use quorate::raft::{Configuration, Message};
 use quorate::replica::Header;
 use quorate::time::Now;
+use std::rc::Rc;
 
 struct Bytes(Vec<u8>);
 
@@ -124,7 +128,11 @@ fn with_roster(wanted: u64) -> Options {
 
 /// A group whose founders were introduced, and who leads it.
 fn introduced<H: Hosted>(wanted: u64) -> (Schedule<H>, u8) {
-    let mut schedule = Schedule::<H>::new(1, with_roster(wanted));
+    introduced_with(with_roster(wanted))
+}
+
+fn introduced_with<H: Hosted>(options: Options) -> (Schedule<H>, u8) {
+    let mut schedule = Schedule::<H>::new(1, options);
     schedule.run(u64::MAX, 2_000, |world| world.leader().is_some()).unwrap();
     pass(&mut schedule, 1_000_000);
     let leads = schedule.world.leader().expect("nothing is wrong") as u8;
@@ -197,6 +205,18 @@ fn a_group_sees_to_those_who_have_lost_their_disks() {
     assert!(!schedule.world.can_spare(0) && !schedule.world.can_spare(1));
 }
 
+// Found by the simulator (seed 2170 of the replica): it was silent before it was cut off.
+#[test]
+fn whoever_is_evicted_while_it_is_cut_off_need_not_catch_up() {
+    let options = Options { evict: 1_500_000, lag: 1, ..with_roster(3) };
+    let (mut schedule, leads) = introduced_with::<BadReplica<Truth>>(options);
+    ask(&mut schedule, leads, life(50), None);
+    pass(&mut schedule, 1_000_000);
+    assert_eq!(schedule.settle(), Ok(()));
+    let marks = &schedule.world.marks;
+    assert_eq!((marks.count(Mark::Lagging), marks.count(Mark::Evicted)), (1, 1));
+}
+
 /// It takes whatever term it hears of, whoever says so.
 #[derive(Debug, Default)]
 struct Gullible;
@@ -220,10 +240,58 @@ impl Lie for Gullible {
     }
 }
 
+/// It comes to whatever term it hears of, whoever speaks of it.
+#[derive(Debug, Default)]
+struct Credulous;
+
+impl Lie for Credulous {
+    fn step<H: Hosted>(
+        &mut self,
+        machine: &mut H,
+        now: Now,
+        input: Input<'_, H>,
+        said: &mut Said,
+    ) -> Result<(), Refused> {
+        match input {
+            Input::Message {
+                from,
+                header: Header { message: Message::PreVote { term, .. }, early, bare },
+                entries,
+                chunk,
+            } if !machine.raft().leads() && machine.raft().leader().is_some() => {
+                let header = Header { message: Message::Stale { term }, early, bare };
+                machine.step(now, Input::Message { from, header, entries, chunk }, said)
+            }
+            input => machine.step(now, input, said),
+        }
+    }
+}
+
 #[test]
-fn a_removed_member_that_makes_a_leader_go_is_seen() {
+fn a_removed_member_that_makes_a_leader_go_or_brings_a_term_is_seen() {
     assert_eq!(removed::<Truth>(), Ok(()));
     assert_eq!(removed::<Gullible>(), Err("M6"));
+    assert_eq!(removed::<Credulous>(), Err("M6"));
+}
+
+// Found by the simulator (seed 22 of the replica): it was asked by a candidate, and answered an old append.
+#[test]
+fn a_removed_member_may_pass_on_a_term_that_a_member_has_alive_or_on_its_disk() {
+    let (mut schedule, _) = introduced::<BadReplica<Truth>>(2);
+    let (term, leads) = schedule.world.reign_of(0).expect("it lives");
+    let id = PacketId { origin: 0, place: 0, to: 0 };
+    let content = Rc::new(Content::Reply(0, Reply::Busy));
+    let word = Packet { id, from: 3, life: 1, sittings: (0, 0), is_out: true, content };
+    let verdict = |schedule: &Schedule<_>, before| {
+        schedule.world.disturbed(&word, Some(before)).map_err(|violation| violation.oracle)
+    };
+    let before = Term::new(term.number() - 1);
+    assert_eq!(verdict(&schedule, (before, false)), Ok(()));
+    schedule.act(Act::Crash(1, Kept::All), None, 1).unwrap();
+    assert_eq!(verdict(&schedule, (before, false)), Ok(()));
+    assert_eq!(verdict(&schedule, (term, !leads)), Err("M6"), "it says nothing of the term");
+    schedule.world.books.forgot(1);
+    assert_eq!(verdict(&schedule, (before, false)), Err("M6"), "nobody has it");
 }
 
 /// What is seen when a member is removed and goes on asking for votes.
