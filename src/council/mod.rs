@@ -18,6 +18,8 @@
 mod payloads;
 mod request;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use request::{Batch, Request, Work};
 pub use session::Answer;
@@ -27,7 +29,7 @@ use crate::codec::{Codec, Malformed, NoRoom, Sink};
 use crate::event::Event;
 use crate::hlc::{self, Clock, Stamp};
 use crate::id::{ClientId, Digest, EntryId, Index, Slot};
-use crate::limits::{Limit, SLOTS};
+use crate::limits::{Limit, REQUESTS, SLOTS};
 use crate::machine::{Machine, Outbox, Refused, check_outbox};
 use crate::pbft::{
     self, Checkpoint, Message, NewView, Pbft, Phase, Receipt, Stable, Value, Verified, ViewChange,
@@ -243,7 +245,8 @@ impl<S: StateMachine> Council<S> {
         !self.is_wrong
     }
 
-    /// What a client was last answered.
+    /// What a client was last answered. The answer to a read is the host's: it reads the state when it is
+    /// told of it, and only then.
     #[must_use]
     pub fn answer(&self, client: ClientId) -> Option<&Answer<S::Response>> {
         self.answers.last(client)
@@ -333,7 +336,7 @@ impl<S: StateMachine> Machine for Council<S> {
             Input::Propose { digest, requests } => self.propose(now, digest, requests, out)?,
             Input::Payload { digest, requests } => self.arrive(now, digest, requests, out)?,
             Input::Stored(it) => self.order(now, pbft::Input::Checkpointed(it), out)?,
-            Input::Restore { checkpoint, bytes } => self.restore(checkpoint, bytes)?,
+            Input::Restore { checkpoint, bytes } => self.restore(now, checkpoint, bytes, out)?,
             Input::Persisted(it) => self.order(now, pbft::Input::Persisted(it), out)?,
             Input::PersistFailed => self.order(now, pbft::Input::PersistFailed, out)?,
             Input::Suspect(it) => self.order(now, pbft::Input::Suspect(it), out)?,
@@ -380,18 +383,27 @@ impl<S: StateMachine> Council<S> {
         payload: Option<&[Request<S::Command>]>,
         out: &mut X,
     ) -> Result<(), Refused> {
-        let mut is_here = false;
-        if let Message::Vote(vote) = message.message() {
-            let digest = vote.value.digest;
-            let is_proposal = vote.phase == Phase::Prepare
-                && message.from() == self.pbft.primary()
-                && self.pbft.is_in_window(vote.index);
-            is_here = match payload.filter(|_| is_proposal) {
-                Some(requests) => self.payloads.keep(digest, vote.index, requests),
-                None => self.payloads.get(digest).is_some(),
-            };
+        let Message::Vote(vote) = *message.message() else {
+            return self.order(now, pbft::Input::Message { message, is_here: false }, out);
+        };
+        let digest = vote.value.digest;
+        let is_proposal = vote.phase == Phase::Prepare
+            && vote.view == self.pbft.view()
+            && message.from() == self.pbft.primary()
+            && self.pbft.is_in_window(vote.index);
+        let is_here = match payload.filter(|_| is_proposal) {
+            Some(requests) => self.payloads.keep(digest, vote.index, requests),
+            None => self.payloads.get(digest).is_some(),
+        };
+        let taken = self.order(now, pbft::Input::Message { message, is_here }, out);
+        if is_proposal && !self.pbft.works_on(digest) {
+            // It was not taken: a liar's proposals take no room.
+            self.payloads.forget(digest);
+        } else if is_proposal && payload.is_some() && is_here {
+            // What the view began with, say, was lacked until now.
+            return self.order(now, pbft::Input::Available(digest), out);
         }
-        self.order(now, pbft::Input::Message { message, is_here }, out)
+        taken
     }
 
     /// A client's request waits, unless it was executed: then its answer is told again.
@@ -404,7 +416,8 @@ impl<S: StateMachine> Council<S> {
     ) -> Result<(), Refused> {
         let Request { client, sequence, .. } = *request;
         if let Some(last) = self.answers.last(client).filter(|last| last.sequence >= sequence) {
-            if last.sequence == sequence && !self.is_wrong {
+            // What a read was told is the host's to repeat: the state has moved on since.
+            if last.sequence == sequence && last.response.is_some() && !self.is_wrong {
                 out.push(Output::Reply { client });
             }
             return Ok(());
@@ -463,13 +476,26 @@ impl<S: StateMachine> Council<S> {
         }
     }
 
-    fn restore(&mut self, checkpoint: Checkpoint, bytes: &[u8]) -> Result<(), Refused> {
+    fn restore<X: Outbox<Output> + ?Sized>(
+        &mut self,
+        now: Now,
+        checkpoint: Checkpoint,
+        bytes: &[u8],
+        out: &mut X,
+    ) -> Result<(), Refused> {
         let is_wanted = self.fetching.is_some_and(|it| it.checkpoint == checkpoint);
-        if is_wanted && self.take_on(checkpoint, bytes).is_ok() {
-            Ok(())
-        } else {
-            Err(Refused::Meaningless)
+        if !is_wanted || self.take_on(checkpoint, bytes).is_err() {
+            return Err(Refused::Meaningless);
         }
+        // Requests that were executed elsewhere wait no longer, or a view would be left for them.
+        let mut done: List<Digest, REQUESTS> = List::new();
+        for (client, last) in self.answers.iter() {
+            if let Some(digest) = self.pool.forget(client, last) {
+                // The list has as many places as the pool.
+                let _ = done.push(digest);
+            }
+        }
+        self.order(now, pbft::Input::Executed(&done), out)
     }
 
     /// Executes what is decided, in order: one position a step, so that the host can encode the state, and

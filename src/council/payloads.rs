@@ -23,6 +23,11 @@ impl<C: Clone> Payloads<C> {
         self.payloads.get(&digest).map(|(_, batch)| batch)
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.payloads.len()
+    }
+
     /// Keeps a payload that is wanted at a position. Tells whether it is here.
     pub(super) fn keep(&mut self, digest: Digest, at: Index, requests: &[Request<C>]) -> bool {
         if let Some((known, _)) = self.payloads.get_mut(&digest) {
@@ -32,6 +37,11 @@ impl<C: Clone> Payloads<C> {
         let mut batch = Batch::new();
         let fits = batch.extend(requests).is_ok();
         fits && self.payloads.insert(digest, (at, batch)).is_ok()
+    }
+
+    /// Lets go of one.
+    pub(super) fn forget(&mut self, digest: Digest) {
+        self.payloads.remove(&digest);
     }
 
     /// Lets go of what nobody needs any more: positions at or below a checkpoint, and what the caller

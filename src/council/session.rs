@@ -36,6 +36,11 @@ impl<R: Codec> Answers<R> {
         self.answers.get(&client)
     }
 
+    /// Each client, and the number of its last request.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ClientId, u64)> {
+        self.answers.iter().map(|(client, answer)| (*client, answer.sequence))
+    }
+
     /// Whether a request is to take effect: it is newer than all before it, and there is room to
     /// remember that it did.
     pub(super) fn expects(&self, client: ClientId, sequence: u64) -> bool {

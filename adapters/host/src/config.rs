@@ -223,7 +223,7 @@ fn read(text: &str, folder: &Path) -> Result<Config, Wrong> {
 }
 
 /// The parser's own words, on one line, with what to do.
-fn advise(message: &str) -> String {
+pub(crate) fn advise(message: &str) -> String {
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let advice = if message.starts_with("unknown field") {
         "correct its name or remove it"

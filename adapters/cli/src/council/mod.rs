@@ -49,7 +49,7 @@ fn serve(file: &std::path::Path, lie_after: Option<u32>) -> Verdict {
     let me = config.me;
     let told = Box::new(move |line: &str| tell(&format!("member {me}: {line}")));
     let node = Node::start(&config, lease::table(), tongue, told).map_err(|error| match error {
-        StartError::Open(error) => Failure::Usage(error.to_string()),
+        StartError::Open(error) => Failure::Usage(format!("{}: {error}", file.display())),
         error => Failure::Refused(error.to_string()),
     })?;
     tell(&format!("member {me} of group {} listens on {}", config.group, node.address()));

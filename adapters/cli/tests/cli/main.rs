@@ -1,6 +1,7 @@
 //! The program as people and scripts meet it: exit codes, one clear line for everything that is
 //! wrong, and real nodes in processes of their own.
 
+mod council;
 mod explore;
 mod group;
 mod histories;

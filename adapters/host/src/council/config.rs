@@ -1,5 +1,6 @@
 //! The configuration of a member of a Byzantine group: who belongs to it, by key, and where each is.
 
+use crate::config::advise;
 use crate::signing::{PublicKey, Roll, RollError};
 use quorate::id::{ClientId, GroupId, Members, Slot};
 use quorate::pbft::{self, Scope, Tolerance};
@@ -29,6 +30,9 @@ pub struct Config {
     pub timeout: Span,
     /// How many positions a primary works on at one time.
     pub depth: u32,
+    /// How many positions are worked on above the stable checkpoint, the same for all members; a
+    /// checkpoint follows after each quarter of it.
+    pub window: u32,
 }
 
 /// A member.
@@ -78,11 +82,12 @@ struct Group {
     id: u64,
     request_timeout_ms: u64,
     depth: u32,
+    window: u32,
 }
 
 impl Default for Group {
     fn default() -> Self {
-        Self { id: 1, request_timeout_ms: 1_000, depth: 8 }
+        Self { id: 1, request_timeout_ms: 1_000, depth: 8, window: 256 }
     }
 }
 
@@ -116,7 +121,11 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
-        let file: File = toml::from_str(text).map_err(|error| ConfigError(error.to_string()))?;
+        let file: File = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count().saturating_add(1);
+            ConfigError(format!("line {line}: {}", advise(error.message())))
+        })?;
         let config = Self {
             me: Slot::new(file.node.slot),
             listen: file.node.listen,
@@ -126,13 +135,19 @@ impl Config {
             clients: file.client,
             timeout: Span::millis(file.group.request_timeout_ms),
             depth: file.group.depth,
+            window: file.group.window,
         };
         let slots = config.slots();
         if slots.len() != config.members.len() {
-            return Err(ConfigError("two members have one slot, or one is beyond 31".to_owned()));
+            return Err(ConfigError(
+                "two members have one slot, or one is beyond 31; give each its own".to_owned(),
+            ));
         }
         if !slots.contains(config.me) {
-            return Err(ConfigError(format!("slot {} is no member's", config.me)));
+            return Err(ConfigError(format!(
+                "slot {} is no member's; list this node too",
+                config.me
+            )));
         }
         if quorum::liars(slots.len()) == 0 {
             return Err(ConfigError(format!(
@@ -140,9 +155,27 @@ impl Config {
                 slots.len()
             )));
         }
-        config.roll().map_err(|error| ConfigError(error.to_string()))?;
+        config.check_keys()?;
         config.machine(0).check().map_err(|error| ConfigError(error.to_string()))?;
         Ok(config)
+    }
+
+    /// Says whose key is none.
+    fn check_keys(&self) -> Result<(), ConfigError> {
+        let members = self.members.iter().map(|it| (format!("member {}", it.slot), &it.key));
+        let clients = self.clients.iter().map(|it| (format!("client {}", it.id), &it.key));
+        for (whose, key) in members.chain(clients) {
+            let wrong = |error: &dyn fmt::Display| ConfigError(format!("{whose}: {error}"));
+            let key = key.parse::<PublicKey>().map_err(|error| wrong(&error))?;
+            Roll::new(&[(Slot::new(0), key)]).map_err(|error| wrong(&error))?;
+        }
+        let mut names: Vec<_> = self.clients.iter().map(|it| it.id).collect();
+        names.sort_unstable();
+        let pairs = names.iter().zip(names.iter().skip(1));
+        if let Some((first, _)) = pairs.into_iter().find(|(first, second)| first == second) {
+            return Err(ConfigError(format!("client {first} is listed twice; remove one")));
+        }
+        self.roll().map(drop).map_err(|error| ConfigError(error.to_string()))
     }
 
     fn slots(&self) -> Members {
@@ -176,6 +209,7 @@ impl Config {
         machine.tolerance = Tolerance::Liars;
         machine.timeout = self.timeout;
         machine.resend = self.timeout.divided(10);
+        (machine.slots, machine.interval) = (self.window, self.window / 4);
         machine
     }
 

@@ -8,17 +8,21 @@ use crate::signing::{
     Accusation, Kept, Reply, Request, Signer, Vault, Verifier, payload_digest, state_digest,
 };
 use quorate::council::{Council, Input, Output};
-use quorate::id::{ClientId, Digest, Members, Slot, View};
+use quorate::id::{ClientId, Digest, Index, Members, Slot, View};
+use quorate::limits::SLOTS;
 use quorate::machine::Machine;
 use quorate::pbft::{self, Checkpoint, Message, Phase, Receipt, Vote, Write};
 use quorate::time::{Instant, Now};
 use quorate::{Event, Refused};
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Slotted;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// About how many bytes a request takes beside its command.
 const ABOUT_EACH: usize = 128;
+
+/// Payloads held beyond those that the machine works on: they were voted for in views that were left, and
+/// may be claimed again.
+const MOST_PAYLOADS: usize = 4 * SLOTS;
 
 /// What a host must do. The tasks for the disk keep their order among themselves; all else in any.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub enum Effect {
     Accuse(Box<Accusation>),
     /// Something that those who run the group want to know.
     Told(pbft::Output),
+    /// Something that happened inside, to be counted or looked at.
+    Event(Event),
 }
 
 /// What the disk has done.
@@ -51,22 +57,23 @@ pub struct Seat<S: Service> {
     signer: Signer,
     verifier: Arc<Verifier>,
     vault: Vault,
-    /// The bytes of what the machine knows by digests.
-    payloads: BTreeMap<Digest, Vec<u8>>,
-    requests: BTreeMap<Digest, Request>,
+    /// The bytes of what the machine knows by digests, and the position that each was proposed at.
+    payloads: BTreeMap<Digest, (Index, Vec<u8>)>,
+    /// Each client's newest request that waited, and what the machine knows it by.
+    requests: BTreeMap<ClientId, (Digest, Request)>,
     /// What each client asked last, if it was a read; and what it was last told.
     queries: BTreeMap<ClientId, (u64, S::Query)>,
     replies: BTreeMap<ClientId, Reply>,
-    /// The newest state, durable or on its way there, for those who lack it.
-    state: Option<(Checkpoint, Vec<u8>)>,
-    /// A payload that the machine asked for.
-    wanted: Option<Digest>,
+    /// The states from the stable checkpoint on, durable or on their way there, for those who lack one.
+    states: BTreeMap<Index, (Checkpoint, Vec<u8>)>,
+    /// The payloads that the machine has asked for since the last step.
+    wanted: Vec<Digest>,
     /// What is lacked, to be asked for again.
-    lacks_payload: Option<Digest>,
+    lacks: BTreeSet<Digest>,
     lacks_state: Option<Checkpoint>,
     asked_at: Instant,
-    /// What happened inside, since it was last taken.
-    pub events: Vec<Event>,
+    /// When each member was last sent a state.
+    served: BTreeMap<Slot, Instant>,
 }
 
 impl<S: Service> std::fmt::Debug for Seat<S> {
@@ -75,12 +82,13 @@ impl<S: Service> std::fmt::Debug for Seat<S> {
     }
 }
 
-struct Out<'a> {
+#[derive(Default)]
+struct Out {
     outputs: Vec<Output>,
-    events: &'a mut Vec<Event>,
+    events: Vec<Event>,
 }
 
-impl quorate::Outbox<Output> for Out<'_> {
+impl quorate::Outbox<Output> for Out {
     fn is_empty(&self) -> bool {
         self.outputs.is_empty()
     }
@@ -101,8 +109,8 @@ impl<S: Service> Seat<S> {
         signer: Signer,
         verifier: Arc<Verifier>,
         vault: Vault,
-        payloads: BTreeMap<Digest, Vec<u8>>,
-        state: Option<(Checkpoint, Vec<u8>)>,
+        payloads: BTreeMap<Digest, (Index, Vec<u8>)>,
+        states: BTreeMap<Index, (Checkpoint, Vec<u8>)>,
     ) -> Self {
         Self {
             me: council.pbft().config().me,
@@ -114,12 +122,12 @@ impl<S: Service> Seat<S> {
             requests: BTreeMap::new(),
             queries: BTreeMap::new(),
             replies: BTreeMap::new(),
-            state,
-            wanted: None,
-            lacks_payload: None,
+            states,
+            wanted: Vec::new(),
+            lacks: BTreeSet::new(),
             lacks_state: None,
             asked_at: Instant::ORIGIN,
-            events: Vec::new(),
+            served: BTreeMap::new(),
         }
     }
 
@@ -130,7 +138,8 @@ impl<S: Service> Seat<S> {
         if let Some(new_view) = self.vault.new_view().cloned() {
             self.tell(now, Input::NewView(new_view.verified()), effects);
         }
-        if let Some((checkpoint, _)) = self.state {
+        if let Some((checkpoint, _)) = self.states.last_key_value().map(|it| it.1) {
+            let checkpoint = *checkpoint;
             self.tell(now, Input::Stored(checkpoint), effects);
         }
     }
@@ -164,7 +173,7 @@ impl<S: Service> Seat<S> {
             }
             Packet::Payload(bytes) => {
                 let digest = payload_digest(bytes);
-                self.lacks_payload == Some(digest)
+                self.lacks.contains(&digest)
                     || (pbft.works_on(digest) && !self.payloads.contains_key(&digest))
             }
             Packet::State(checkpoint, _) => self.lacks_state == Some(*checkpoint),
@@ -208,14 +217,8 @@ impl<S: Service> Seat<S> {
                 if self.vault.keep(&message) == Kept::Refused {
                     return;
                 }
-                let payload = payload.filter(|it| self.is_about(&message.what, it.digest));
-                if let Some(payload) = &payload {
-                    self.keep_payload(payload, effects);
-                }
-                let requests: Option<Vec<_>> =
-                    payload.map(|it| it.requests.into_iter().map(|it| it.request).collect());
-                let payload = requests.as_deref();
-                self.tell(now, Input::Message { message: message.verified(), payload }, effects);
+                let payload = payload.filter(|it| self.is_proposed(from, &message.what, it.digest));
+                self.message(now, message.verified(), payload, effects);
             }
             Heard::ViewChange(change) => {
                 if self.vault.keep_view_change(&change) != Kept::Refused {
@@ -233,56 +236,120 @@ impl<S: Service> Seat<S> {
                 self.tell(now, Input::Stable(told), effects);
             }
             Heard::Request(it) => self.request(now, *it, effects),
-            Heard::Payload(payload) => {
-                self.keep_payload(&payload, effects);
-                if self.lacks_payload == Some(payload.digest) {
-                    self.lacks_payload = None;
-                }
-                let requests: Vec<_> = payload.requests.into_iter().map(|it| it.request).collect();
-                let input = Input::Payload { digest: payload.digest, requests: &requests };
-                self.tell(now, input, effects);
-            }
+            Heard::Payload(payload) => self.payload(now, payload, effects),
             Heard::NeedPayload(digest) => {
-                if let Some(bytes) = self.payloads.get(&digest) {
+                if let Some((_, bytes)) = self.payloads.get(&digest) {
                     let packet = Packet::Payload(bytes.clone());
                     effects.push(Effect::Send(Members::only(from), Arc::new(packet)));
                 }
             }
-            Heard::NeedState(checkpoint) => {
-                if let Some((known, bytes)) = self.state.as_ref().filter(|it| it.0 == checkpoint) {
-                    let packet = Packet::State(*known, bytes.clone());
-                    effects.push(Effect::Send(Members::only(from), Arc::new(packet)));
-                }
-            }
+            Heard::NeedState(checkpoint) => self.serve(now, from, checkpoint, effects),
             Heard::State(checkpoint, bytes) => {
                 let input = Input::Restore { checkpoint, bytes: &bytes };
                 if self.tell(now, input, effects) {
                     self.lacks_state = None;
-                    effects.push(Effect::Disk(Task::State(checkpoint, bytes.clone())));
-                    self.state = Some((checkpoint, bytes));
+                    self.keep_state(checkpoint, bytes, effects);
                 }
             }
         }
     }
 
-    fn is_about(&self, message: &Message, digest: Digest) -> bool {
-        matches!(message, Message::Vote(vote) if vote.value.digest == digest)
+    /// Whether a payload is that of a proposal which the machine may take. Nobody else's is kept.
+    fn is_proposed(&self, from: Slot, message: &Message, digest: Digest) -> bool {
+        let pbft = self.council.pbft();
+        let Message::Vote(Vote { phase: Phase::Prepare, view, index, value }) = *message else {
+            return false;
+        };
+        (from, view) == (pbft.primary(), pbft.view())
+            && value.digest == digest
+            && pbft.is_in_window(index)
     }
 
-    /// Keeps the bytes of a payload; it is on its way to the disk before any vote for it.
-    fn keep_payload(&mut self, payload: &Payload<S>, effects: &mut Vec<Effect>) {
-        for it in &payload.requests {
-            self.note_query(it);
+    /// A message, and the payload of what it proposes, which is on its way to the disk before any vote for
+    /// it.
+    fn message(
+        &mut self,
+        now: Now,
+        message: pbft::Verified<Message>,
+        payload: Option<Payload<S>>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some((payload, at)) = payload.zip(index_of(message.message())) else {
+            self.tell(now, Input::Message { message, payload: None }, effects);
+            return;
+        };
+        let Payload { digest, bytes, requests } = payload;
+        requests.iter().for_each(|it| self.note_query(it));
+        let requests: Vec<_> = requests.into_iter().map(|it| it.request).collect();
+        let is_new = self.hold(digest, at, &bytes);
+        let mark = effects.len();
+        // Refused only by a machine that has stopped.
+        let _ = self.step(now, Input::Message { message, payload: Some(&requests) }, effects);
+        if is_new && self.council.pbft().works_on(digest) {
+            effects.insert(mark, Effect::Disk(Task::write(&[Entry::Payload(at, bytes)])));
+        } else if is_new {
+            self.payloads.remove(&digest);
         }
-        if let Slotted::Vacant(place) = self.payloads.entry(payload.digest) {
-            place.insert(payload.bytes.clone());
-            effects.push(Effect::Disk(Task::write(&[Entry::Payload(payload.bytes.clone())])));
+        if self.council.payload(digest).is_some() {
+            self.lacks.remove(&digest);
         }
+        self.go_on(now, effects);
+    }
+
+    /// A payload that was asked for.
+    fn payload(&mut self, now: Now, payload: Payload<S>, effects: &mut Vec<Effect>) {
+        let Payload { digest, bytes, requests } = payload;
+        let Some(at) = self.council.pbft().position_of(digest) else { return };
+        requests.iter().for_each(|it| self.note_query(it));
+        self.lacks.remove(&digest);
+        if self.hold(digest, at, &bytes) {
+            effects.push(Effect::Disk(Task::write(&[Entry::Payload(at, bytes)])));
+        }
+        let requests: Vec<_> = requests.into_iter().map(|it| it.request).collect();
+        self.tell(now, Input::Payload { digest, requests: &requests }, effects);
+    }
+
+    /// Holds the bytes of a payload; tells whether it did not before.
+    fn hold(&mut self, digest: Digest, at: Index, bytes: &[u8]) -> bool {
+        if let Some((known, _)) = self.payloads.get_mut(&digest) {
+            *known = (*known).max(at);
+            return false;
+        }
+        let pbft = self.council.pbft();
+        if self.payloads.len() >= MOST_PAYLOADS {
+            self.payloads.retain(|digest, _| pbft.works_on(*digest));
+        }
+        self.payloads.insert(digest, (at, bytes.to_vec()));
+        true
+    }
+
+    /// Sends a state to a member that lacks it, now and then: it may be large.
+    fn serve(&mut self, now: Now, to: Slot, it: Checkpoint, effects: &mut Vec<Effect>) {
+        let config = self.council.pbft().config();
+        let (members, pause) = (config.members, config.resend.divided(2));
+        let is_soon = self.served.get(&to).is_some_and(|last| now.mono < last.after(pause));
+        let state = self.states.get(&it.index).filter(|known| known.0 == it);
+        if let Some((_, bytes)) = state.filter(|_| members.contains(to) && !is_soon) {
+            let packet = Packet::State(it, bytes.clone());
+            effects.push(Effect::Send(Members::only(to), Arc::new(packet)));
+            self.served.insert(to, now.mono);
+        }
+    }
+
+    /// Keeps a state here and on the disk. Whoever lacks the stable one must find it somewhere, for the
+    /// window may not move before it does.
+    fn keep_state(&mut self, checkpoint: Checkpoint, bytes: Vec<u8>, effects: &mut Vec<Effect>) {
+        let from = self.council.pbft().stable().checkpoint.index;
+        effects.push(Effect::Disk(Task::State { checkpoint, bytes: bytes.clone(), from }));
+        self.states.insert(checkpoint.index, (checkpoint, bytes));
     }
 
     fn note_query(&mut self, it: &Understood<S>) {
         let request = &it.request;
-        if let Some(query) = &it.query {
+        // A liar may bring up what was asked long ago.
+        let known = self.queries.get(&request.client);
+        let is_newer = known.is_none_or(|known| known.0 < request.sequence);
+        if let Some(query) = it.query.as_ref().filter(|_| is_newer) {
             self.queries.insert(request.client, (request.sequence, query.clone()));
         }
     }
@@ -300,10 +367,11 @@ impl<S: Service> Seat<S> {
         }
         self.note_query(&it);
         let input = Input::Request { digest: it.name, request: &it.request };
-        if self.tell(now, input, effects) {
-            self.requests.insert(it.name, it.signed);
-            while self.propose(now, effects) {}
+        let is_taken = self.step(now, input, effects).is_ok();
+        if is_taken && self.council.is_waiting(it.name) {
+            self.requests.insert(client, (it.name, it.signed));
         }
+        self.go_on(now, effects);
     }
 
     fn answer_stale(
@@ -324,7 +392,8 @@ impl<S: Service> Seat<S> {
     fn propose(&mut self, now: Now, effects: &mut Vec<Effect>) -> bool {
         let (mut signed, mut requests, mut length) = (Vec::new(), Vec::new(), 0_usize);
         for (name, request) in self.council.to_propose() {
-            let Some(it) = self.requests.get(&name) else { continue };
+            let known = self.requests.get(&request.client).filter(|it| it.0 == name);
+            let Some((_, it)) = known else { continue };
             length = length.saturating_add(it.command.len()).saturating_add(ABOUT_EACH);
             if length > crate::frame::MOST / 2 {
                 break;
@@ -336,18 +405,25 @@ impl<S: Service> Seat<S> {
         if requests.is_empty() {
             return false;
         }
-        let digest = payload_digest(&bytes);
-        effects.push(Effect::Disk(Task::write(&[Entry::Payload(bytes.clone())])));
-        self.payloads.insert(digest, bytes);
-        self.step(now, Input::Propose { digest, requests: &requests }, effects).is_ok()
+        let (digest, at) = (payload_digest(&bytes), self.council.pbft().proposed().next());
+        let is_new = self.hold(digest, at, &bytes);
+        let mark = effects.len();
+        let is_taken = self.step(now, Input::Propose { digest, requests: &requests }, effects);
+        if is_new && is_taken.is_ok() {
+            effects.insert(mark, Effect::Disk(Task::write(&[Entry::Payload(at, bytes)])));
+        } else if is_new {
+            // What is refused is proposed again, and must not fill the disk.
+            self.payloads.remove(&digest);
+        }
+        is_taken.is_ok()
     }
 
     /// A payload that the machine lacks may be among those that a former life stored.
     fn bring_back(&mut self, now: Now, digest: Digest, effects: &mut Vec<Effect>) {
         let bytes = self.payloads.get(&digest).cloned();
-        let payload = bytes.and_then(|bytes| understand::<S>(&self.verifier, bytes).ok());
+        let payload = bytes.and_then(|(_, bytes)| understand::<S>(&self.verifier, bytes).ok());
         let Some(payload) = payload else {
-            self.lacks_payload = Some(digest);
+            self.lacks.insert(digest);
             return self.ask_for_what_is_lacked(now, effects);
         };
         payload.requests.iter().for_each(|it| self.note_query(it));
@@ -359,24 +435,32 @@ impl<S: Service> Seat<S> {
     fn ask_for_what_is_lacked(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.asked_at = now.mono;
         let others = self.council.pbft().config().members.without(self.me);
-        let payload = self.lacks_payload.map(Packet::NeedPayload);
-        let state = self.lacks_state.map(Packet::NeedState);
-        let asked = payload.into_iter().chain(state);
+        let council = &self.council;
+        let is_lacked =
+            |it: &Digest| council.payload(*it).is_none() && council.pbft().works_on(*it);
+        self.lacks.retain(is_lacked);
+        let payloads = self.lacks.iter().copied().map(Packet::NeedPayload);
+        let asked = payloads.chain(self.lacks_state.map(Packet::NeedState));
         effects.extend(asked.map(|packet| Effect::Send(others, Arc::new(packet))));
     }
 
     /// Steps the machine, and goes on with what can be done at once; tells whether the input was taken.
     fn tell(&mut self, now: Now, input: Input<'_, S::Command>, effects: &mut Vec<Effect>) -> bool {
         let is_taken = self.step(now, input, effects).is_ok();
+        self.go_on(now, effects);
+        is_taken
+    }
+
+    fn go_on(&mut self, now: Now, effects: &mut Vec<Effect>) {
         loop {
             if self.council.has_more() {
                 if self.step(now, Input::Tick, effects).is_err() {
-                    return is_taken;
+                    return;
                 }
-            } else if let Some(digest) = self.wanted.take() {
+            } else if let Some(digest) = self.wanted.pop() {
                 self.bring_back(now, digest, effects);
             } else if !self.propose(now, effects) {
-                return is_taken;
+                return;
             }
         }
     }
@@ -387,10 +471,11 @@ impl<S: Service> Seat<S> {
         input: Input<'_, S::Command>,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
-        let mut out = Out { outputs: Vec::new(), events: &mut self.events };
-        self.council.step(now, input, &mut out)?;
-        let outputs = out.outputs;
-        for output in outputs {
+        let mut out = Out::default();
+        let is_taken = self.council.step(now, input, &mut out);
+        effects.extend(out.events.into_iter().map(Effect::Event));
+        is_taken?;
+        for output in out.outputs {
             match output {
                 Output::Pbft(output) => self.perform(output, effects),
                 Output::Reply { client } => self.reply(client, effects),
@@ -399,11 +484,10 @@ impl<S: Service> Seat<S> {
                     if self.council.snapshot(&mut bytes).is_ok() {
                         let state = state_digest(&bytes.0);
                         let checkpoint = Checkpoint { index, state, stamp };
-                        effects.push(Effect::Disk(Task::State(checkpoint, bytes.0.clone())));
-                        self.state = Some((checkpoint, bytes.0));
+                        self.keep_state(checkpoint, bytes.0, effects);
                     }
                 }
-                Output::Payload { digest, .. } => self.wanted = Some(digest),
+                Output::Payload { digest, .. } => self.wanted.push(digest),
                 Output::Fetch(stable) => {
                     self.lacks_state = Some(stable.checkpoint);
                     self.ask_for_what_is_lacked(now, effects);
@@ -458,7 +542,7 @@ impl<S: Service> Seat<S> {
                     Message::Vote(Vote { phase: Phase::Prepare, value, .. })
                         if self.council.pbft().primary() == self.me =>
                     {
-                        self.payloads.get(&value.digest).cloned()
+                        self.payloads.get(&value.digest).map(|it| it.1.clone())
                     }
                     _ => None,
                 };
@@ -480,12 +564,12 @@ impl<S: Service> Seat<S> {
                 }
             }
             pbft::Output::Forward { request, to } => {
-                if let Some(signed) = self.requests.get(&request) {
+                if let Some((_, signed)) = self.requests.values().find(|it| it.0 == request) {
                     let packet = Packet::Request(Box::new(signed.clone()));
                     effects.push(send(Members::only(to), packet));
                 }
             }
-            pbft::Output::Want { value, .. } => self.wanted = Some(value.digest),
+            pbft::Output::Want { value, .. } => self.wanted.push(value.digest),
             pbft::Output::Accuse(evidence) => {
                 let accusation = self.vault.accusation(&evidence).map(Box::new);
                 effects.extend(accusation.map(Effect::Accuse));
@@ -553,24 +637,31 @@ impl<S: Service> Seat<S> {
 
     /// A checkpoint is stable: what was needed only below it may go.
     fn let_go(&mut self) {
-        let council = &self.council;
-        let is_needed = |digest: &Digest| {
-            council.payload(*digest).is_some() || council.pbft().works_on(*digest)
-        };
-        self.payloads.retain(|digest, _| is_needed(digest));
-        self.requests.retain(|digest, _| council.is_waiting(*digest));
+        let low = self.council.pbft().stable().checkpoint.index;
+        // What was voted for in a view that was left may be claimed by somebody, and be nowhere else.
+        self.payloads.retain(|_, (at, _)| *at > low);
+        self.requests.retain(|_, (name, _)| self.council.is_waiting(*name));
+        self.states = self.states.split_off(&low);
     }
 
     /// All that must be on the disk.
     fn image(&mut self) -> Vec<Entry> {
         let writes: Vec<_> = self.council.pbft().image().collect();
-        let payloads = self.payloads.values().cloned().map(Entry::Payload);
-        let mut image: Vec<_> = payloads.collect();
+        let payloads = self.payloads.values().cloned();
+        let mut image: Vec<_> = payloads.map(|(at, bytes)| Entry::Payload(at, bytes)).collect();
         for write in writes {
             let proof = self.proof_of(&write);
             image.push(Entry::Write(write, proof));
         }
         image
+    }
+}
+
+/// The position that a vote is about.
+const fn index_of(message: &Message) -> Option<Index> {
+    match message {
+        Message::Vote(vote) => Some(vote.index),
+        Message::Checkpoint(_) | Message::Status(_) => None,
     }
 }
 

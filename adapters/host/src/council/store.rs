@@ -8,12 +8,13 @@ use crate::log::{self, Log, Options};
 use crate::protocol::Service;
 use crate::signing::{
     Certificate, Keys, KeysError, NotMine, RollError, SignedNewView, SignedPrepared, SignedStable,
-    Signer, Vault, Verifier, payload_digest, state_digest,
+    Signer, Vault, Verifier, state_digest,
 };
 use crate::snapshot::{self, Key, Snapshots};
 use crate::store::DiskFailed;
 use quorate::council::{self, Council};
 use quorate::hlc;
+use quorate::id::Index;
 use quorate::pbft::{self, Checkpoint, Receipt, Write};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,13 +22,16 @@ use std::fmt;
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
 
+/// The length of a segment of the log: it begins again with every stable checkpoint.
+const SEGMENT: u64 = 4 << 20;
+
 /// What the log holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Entry {
     /// What the machine wrote, and the signatures that prove it.
     Write(Write, Proof),
-    /// A payload.
-    Payload(Vec<u8>),
+    /// A payload, and where it was proposed.
+    Payload(Index, Vec<u8>),
 }
 
 /// The signatures stored with a write.
@@ -54,7 +58,14 @@ pub enum Task {
         rebase: bool,
     },
     /// Keep a state.
-    State(Checkpoint, Vec<u8>),
+    State {
+        /// What it stands for.
+        checkpoint: Checkpoint,
+        /// The state.
+        bytes: Vec<u8>,
+        /// The stable checkpoint: no state before it is needed any more.
+        from: Index,
+    },
 }
 
 impl Task {
@@ -149,17 +160,13 @@ impl Store {
                     self.log.rebase(&record).map_err(|error| failed(&error))?;
                     newest = receipt.or(newest);
                 }
-                Task::State(checkpoint, bytes) => {
-                    let key = key_of(&checkpoint);
+                Task::State { checkpoint, bytes, from } => {
                     let content = postcard::to_stdvec(&(checkpoint, bytes));
                     let content = content.map_err(|error| failed(&error))?;
-                    self.states.save(key, &content).map_err(|error| failed(&error))?;
-                    // The one before stays until the next, for those who are about to fetch it.
-                    let mut known = self.states.list().map_err(|error| failed(&error))?;
-                    known.retain(|it| *it < key);
-                    if let Some(before) = known.pop() {
-                        self.states.remove_older(before).map_err(|error| failed(&error))?;
-                    }
+                    let saved = self.states.save(key_of(&checkpoint), &content);
+                    saved.map_err(|error| failed(&error))?;
+                    let from = Key { index: from.number(), term: 0, digest: 0 };
+                    self.states.remove_older(from).map_err(|error| failed(&error))?;
                     done.push(Done::Stored(checkpoint));
                 }
             }
@@ -192,7 +199,7 @@ pub fn open<S: Service>(config: &Config, state: S) -> Result<(Seat<S>, Store), O
     };
     let states = Snapshots::open(disk("states")?).map_err(OpenError::State)?;
     let mut entries: Result<Vec<Entry>, postcard::Error> = Ok(Vec::new());
-    let options = Options { salt: config.salt(), ..Options::default() };
+    let options = Options { segment_bytes: SEGMENT, salt: config.salt() };
     let (log, _) = Log::open(disk("log")?, options, |record| {
         let (log::Record::Base(bytes) | log::Record::Batch(bytes)) = record;
         if let Ok(known) = &mut entries {
@@ -214,9 +221,11 @@ pub fn open<S: Service>(config: &Config, state: S) -> Result<(Seat<S>, Store), O
     let mut payloads = BTreeMap::new();
     for entry in entries.map_err(|_| OpenError::Record)? {
         match entry {
-            Entry::Payload(bytes) => {
-                understand::<S>(&verifier, bytes.clone()).map_err(|_| OpenError::Record)?;
-                payloads.insert(payload_digest(&bytes), bytes);
+            Entry::Payload(at, bytes) => {
+                // One of a client that is no longer listed is of no use, and no reason not to start.
+                if let Ok(payload) = understand::<S>(&verifier, bytes) {
+                    payloads.insert(payload.digest, (at, payload.bytes));
+                }
             }
             Entry::Write(write, proof) => {
                 council.replay(&write);
@@ -233,18 +242,31 @@ pub fn open<S: Service>(config: &Config, state: S) -> Result<(Seat<S>, Store), O
             }
         }
     }
-    let newest = states.newest().map_err(OpenError::State)?;
-    let newest = newest.map(|(_, content)| {
-        let (checkpoint, bytes): (Checkpoint, Vec<u8>) = postcard::from_bytes(&content).ok()?;
-        let is_it = state_digest(&bytes) == checkpoint.state;
-        (is_it && council.recover(checkpoint, &bytes).is_ok()).then_some((checkpoint, bytes))
-    });
-    let state = match newest {
-        None => None,
-        Some(known) => Some(known.ok_or(OpenError::Record)?),
-    };
-    let seat = Seat::new(council, signer, verifier, vault, payloads, state);
+    let mut known = BTreeMap::new();
+    for (checkpoint, bytes) in read_states(&states)? {
+        // A state that is proved to be wrong may have been on the disk before the right one was fetched.
+        let stable = council.pbft().stable().checkpoint;
+        if checkpoint.index != stable.index || checkpoint == stable {
+            known.insert(checkpoint.index, (checkpoint, bytes));
+        }
+    }
+    if let Some((checkpoint, bytes)) = known.values().next_back() {
+        council.recover(*checkpoint, bytes).map_err(|_| OpenError::Record)?;
+    }
+    let seat = Seat::new(council, signer, verifier, vault, payloads, known);
     Ok((seat, Store { log, states, _lock: lock }))
+}
+
+/// The states on the disk, each with what it stands for, the oldest first.
+fn read_states(states: &Snapshots<RealDisk>) -> Result<Vec<(Checkpoint, Vec<u8>)>, OpenError> {
+    let read = |key| {
+        let content = states.load(key).map_err(OpenError::State)?;
+        let state: (Checkpoint, Vec<u8>) =
+            postcard::from_bytes(&content).map_err(|_| OpenError::Record)?;
+        let is_it = state_digest(&state.1) == state.0.state;
+        if is_it { Ok(state) } else { Err(OpenError::Record) }
+    };
+    states.list().map_err(OpenError::State)?.into_iter().map(read).collect()
 }
 
 fn lock(config: &Config) -> Result<File, OpenError> {

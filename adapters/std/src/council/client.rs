@@ -160,11 +160,13 @@ impl Client {
         let bytes = frame::encode(Frame::Request, group, &request);
         let bytes = bytes.map_err(|_| Failure::Meaningless)?;
         for slot in to.iter() {
-            self.reach(slot);
-            if let Some(link) = self.links.get_mut(&slot)
-                && link.write_all(&bytes).is_err()
-            {
-                self.links.remove(&slot);
+            // A member that has begun another life has closed the connection to its last.
+            for _ in 0..2 {
+                self.reach(slot);
+                match self.links.get_mut(&slot).map(|link| link.write_all(&bytes)) {
+                    Some(Err(_)) => drop(self.links.remove(&slot)),
+                    Some(Ok(())) | None => break,
+                }
             }
         }
         Ok(())

@@ -27,15 +27,15 @@ use std::time::Duration;
 
 /// Events that may wait for the member; then readers of sockets wait too.
 const EVENTS: usize = 4_096;
-/// Packets of one sender that may wait to be checked; more are lost, for they are sent again.
-const LANE: usize = 1_024;
+/// Packets of one connection that may wait to be checked; more are lost, for they are sent again.
+const LANE: usize = 256;
 /// Threads that check signatures.
 const CHECKERS: usize = 2;
 
 /// What happens to a member.
 pub(crate) enum Event<S: Service> {
-    /// A packet came in, unchecked.
-    Packet(Slot, Packet),
+    /// A packet came in on this connection, unchecked.
+    Packet(u64, Slot, Packet),
     /// A client's request came in, unchecked, on this connection.
     Request(u64, Request),
     /// What came in was checked.
@@ -49,6 +49,9 @@ pub(crate) enum Event<S: Service> {
     /// It is asked to stop.
     Stop,
 }
+
+/// Whose packets are checked in turn: a connection's, for who speaks there is not known before.
+type Lane = (u64, Slot);
 
 /// What a member says instead of what it should: a liar, for demonstrations and tests.
 pub type Tongue = Box<dyn FnMut(Members, Arc<Packet>) -> Vec<(Members, Arc<Packet>)> + Send>;
@@ -112,19 +115,20 @@ impl Node {
         let told = events.clone();
         let writing = spawn("disk", move || write(store, &waiting, &told))?;
         let (verifier, checked) = (seat.verifier(), events.clone());
-        let pool = Pool::new(CHECKERS, LANE, move |from: &Slot, packet| {
+        let pool = Pool::new(CHECKERS, LANE, move |(_, from): &Lane, packet| {
             if let Ok(heard) = check::<S>(&verifier, packet) {
                 let _ = checked.send(Event::Heard(*from, heard));
             }
         });
         let pool = pool.map_err(StartError::Threads)?;
-        let links = Links::start(config).map_err(StartError::Threads)?;
+        let links = Links::start(config)?;
         let stop = events.clone();
         let work = Work { seat, links, tasks, tongue, tell, clients: BTreeMap::new() };
         let stepping = spawn("step", move || {
             let ended = work.run(&inbox, &pool);
-            listening.stop();
+            // First, so that nobody waits for room in it.
             drop(inbox);
+            drop(listening);
             drop(pool);
             let _ = writing.join();
             ended
@@ -182,7 +186,7 @@ struct Work<S: Service> {
 }
 
 impl<S: Service> Work<S> {
-    fn run(mut self, inbox: &Receiver<Event<S>>, pool: &Pool<Slot, Packet>) -> Result<(), Stopped> {
+    fn run(mut self, inbox: &Receiver<Event<S>>, pool: &Pool<Lane, Packet>) -> Result<(), Stopped> {
         let clock = Clock::default();
         let mut effects = Vec::new();
         self.seat.wake(clock.now(), &mut effects);
@@ -209,23 +213,25 @@ impl<S: Service> Work<S> {
         &mut self,
         clock: Clock,
         event: Event<S>,
-        pool: &Pool<Slot, Packet>,
+        pool: &Pool<Lane, Packet>,
         effects: &mut Vec<Effect>,
     ) {
         let now = clock.now();
-        let examine = |seat: &Seat<S>, from, packet| {
+        let examine = |seat: &Seat<S>, lane, packet| {
             if seat.wants(&packet) {
                 // What finds no room is sent again.
-                let _ = pool.offer(from, packet);
+                let _ = pool.offer(lane, packet);
             }
         };
         match event {
-            Event::Packet(from, packet) => examine(&self.seat, from, packet),
+            Event::Packet(connection, from, packet) => {
+                examine(&self.seat, (connection, from), packet);
+            }
             Event::Request(connection, request) => {
                 let is_theirs = self.clients.get(&connection);
                 if is_theirs.is_some_and(|it| it.0 == request.client) {
                     let packet = Packet::Request(Box::new(request));
-                    examine(&self.seat, quorate::pbft::CLIENT, packet);
+                    examine(&self.seat, (connection, quorate::pbft::CLIENT), packet);
                 }
             }
             Event::Heard(from, heard) => self.seat.hear(now, from, heard, effects),
@@ -264,6 +270,11 @@ impl<S: Service> Work<S> {
                     (self.tell)(&format!("member {} is proved to lie", accusation.by()));
                 }
                 Effect::Told(output) => self.tell_output(output),
+                Effect::Event(quorate::Event::Overslept { late }) => {
+                    (self.tell)(&format!("it slept {} ms too long", late.as_millis()));
+                }
+                // For those who count.
+                Effect::Event(_) => {}
             }
         }
     }
