@@ -2,7 +2,7 @@
 //! the README shows.
 
 use quorate::membership::{self, gossip};
-use quorate::{bounded, client, hlc, lease, node, raft, replica};
+use quorate::{bounded, client, council, hlc, lease, node, pbft, raft, replica};
 
 /// Prints a row and checks the bound.
 fn row(name: &str, size: usize, most_alloc: usize, most_heapless: usize) {
@@ -32,4 +32,13 @@ fn machines_stay_as_small_as_we_say() {
     row("node::Node<lease::Table>", size_of::<node::Node<lease::Table>>(), 512, 163_840);
     row("node::Turns", size_of::<node::Turns>(), 64, 128);
     row("hlc::Clock", size_of::<hlc::Clock>(), 64, 64);
+    row("pbft::Message", size_of::<pbft::Message>(), 80, 80);
+    row("pbft::ViewChange", size_of::<pbft::ViewChange>(), 112, 1_408);
+    row("pbft::Pbft", size_of::<pbft::Pbft>(), 768, 40_960);
+    row(
+        "council::Council<lease::Table>",
+        size_of::<council::Council<lease::Table>>(),
+        1_536,
+        163_840,
+    );
 }

@@ -2,7 +2,6 @@
 //! wherever it crashes, it never contradicts what it has said.
 
 use crate::driver::{Choices, Lawful, moment, take};
-use quorate::bounded::List;
 use quorate::hlc::Stamp;
 use quorate::id::{Digest, Index, Members, Slot, View};
 use quorate::pbft::{

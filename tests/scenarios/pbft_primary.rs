@@ -95,6 +95,9 @@ fn what_one_member_knows_to_be_decided_survives_the_primary() {
     assert_eq!((c.executed(1), c.executed(2)), (payloads([1, 2]), vec![]), "{}", c.story());
     c.crash(Slot::new(0), 0);
     c.crash(Slot::new(1), 0);
+    for slot in [2, 3] {
+        c.ask(slot, Ask::Suspect(Slot::new(0))).expect("it may be doubted");
+    }
     c.start(Slot::new(0));
     request(&mut c, [9]);
     c.pass(Span::secs(10));

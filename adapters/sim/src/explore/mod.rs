@@ -6,6 +6,7 @@
 //! compared exactly, so the number of states is a number of states, and no two can be taken for one.
 
 pub mod index;
+pub mod pbft;
 pub mod raft;
 mod search;
 

@@ -3,5 +3,6 @@
 
 mod counts;
 mod laws;
+mod pbft;
 mod second;
 mod time;
