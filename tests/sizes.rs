@@ -39,6 +39,6 @@ fn machines_stay_as_small_as_we_say() {
         "council::Council<lease::Table>",
         size_of::<council::Council<lease::Table>>(),
         1_536,
-        163_840,
+        81_920,
     );
 }
