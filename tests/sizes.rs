@@ -33,12 +33,12 @@ fn machines_stay_as_small_as_we_say() {
     row("node::Turns", size_of::<node::Turns>(), 64, 128);
     row("hlc::Clock", size_of::<hlc::Clock>(), 64, 64);
     row("pbft::Message", size_of::<pbft::Message>(), 80, 80);
-    row("pbft::ViewChange", size_of::<pbft::ViewChange>(), 112, 1_408);
-    row("pbft::Pbft", size_of::<pbft::Pbft>(), 768, 40_960);
+    row("pbft::ViewChange", size_of::<pbft::ViewChange>(), 96, 1_152);
+    row("pbft::Pbft", size_of::<pbft::Pbft>(), 640, 28_672);
     row(
         "council::Council<lease::Table>",
         size_of::<council::Council<lease::Table>>(),
         1_536,
-        163_840,
+        81_920,
     );
 }
