@@ -1,5 +1,7 @@
 //! Four members that add numbers, and a network that is a list. Nobody signs: the list vouches.
 
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows has failed")]
+
 use super::*;
 use crate::hlc;
 use crate::id::{Members, View};
@@ -14,7 +16,7 @@ type Bytes = List<u8, 4_096>;
 /// Adds numbers, and digests each with its place.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Sum {
-    sum: u64,
+    total: u64,
     history: u64,
     at: Stamp,
 }
@@ -31,20 +33,20 @@ impl StateMachine for Sum {
         at.entry.encode(&mut seen).unwrap();
         at.stamp.encode(&mut seen).unwrap();
         (self.at, self.history) = (at.stamp, crate::codec::digest(&seen));
-        self.sum = self.sum.wrapping_add(*command);
-        self.sum
+        self.total = self.total.wrapping_add(*command);
+        self.total
     }
 
     fn snapshot<S: Sink + ?Sized>(&self, sink: &mut S) -> Result<(), NoRoom> {
-        self.sum.encode(sink)?;
+        self.total.encode(sink)?;
         self.history.encode(sink)?;
         self.at.encode(sink)
     }
 
     fn restore(&mut self, mut bytes: &[u8]) -> Result<(), Malformed> {
         let bytes = &mut bytes;
-        let (sum, history) = (u64::decode(bytes)?, u64::decode(bytes)?);
-        *self = Self { sum, history, at: Codec::decode(bytes)? };
+        let (total, history) = (u64::decode(bytes)?, u64::decode(bytes)?);
+        *self = Self { total, history, at: Codec::decode(bytes)? };
         if bytes.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 }
@@ -292,7 +294,7 @@ fn what_is_asked_is_done_once_everywhere_and_answered() {
         group.ask(&add(1, number, number));
     }
     group.agree(&[0, 1, 2, 3]);
-    assert_eq!(group.member(0).state().sum, 210);
+    assert_eq!(group.member(0).state().total, 210);
     let last = group.member(3).answer(ClientId::new(1)).unwrap();
     assert_eq!((last.sequence, last.response), (20, Some(210)));
     assert!(group.member(0).pbft().stable().checkpoint.index >= Index::new(16));
@@ -308,7 +310,7 @@ fn requests_that_a_liar_orders_again_take_no_effect() {
     group.tell(0, Input::Propose { digest, requests: &again }).unwrap();
     group.settle();
     group.agree(&[0, 1, 2, 3]);
-    assert_eq!(group.member(1).state().sum, 12);
+    assert_eq!(group.member(1).state().total, 12);
 }
 
 #[test]
@@ -332,7 +334,7 @@ fn a_dead_primary_is_replaced_and_nothing_is_lost() {
     group.ask(&add(1, 2, 6));
     group.pass(Span::secs(4));
     group.agree(&[1, 2, 3]);
-    assert_eq!(group.member(1).state().sum, 11);
+    assert_eq!(group.member(1).state().total, 11);
     group.cut_off = Members::NONE;
     group.pass(Span::secs(4));
     group.agree(&[0, 1, 2, 3]);
@@ -390,13 +392,13 @@ fn nothing_is_executed_before_its_payload_is_here() {
     group.withheld = false;
     group.pass(Span::secs(1));
     group.agree(&[0, 1, 2, 3]);
-    assert_eq!(group.member(1).state().sum, 5);
+    assert_eq!(group.member(1).state().total, 5);
 }
 
 #[test]
 fn a_wrong_state_answers_nobody_and_is_replaced() {
     let mut group = Group::new();
-    group.members[3].machine.sum = 1_000;
+    group.members[3].machine.total = 1_000;
     for number in 1..=4 {
         group.ask(&add(1, number, 1));
     }

@@ -315,7 +315,10 @@ fn stamp(of: u64) -> Stamp {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use core::fmt::Write as _;
+    let mut text = String::new();
+    bytes.iter().for_each(|byte| write!(text, "{byte:02x}").unwrap());
+    text
 }
 
 // Put together by a program of a few lines that knows the words at the top of this file and the order

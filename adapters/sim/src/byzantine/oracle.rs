@@ -203,15 +203,10 @@ impl Oracle {
             return Ok(());
         }
         let entered = self.entered.get(&by).filter(|it| it.view == view);
-        if let Some(Some(Some(due))) =
-            entered.map(|it| it.at(index)).filter(|_| !self.liars.contains(by))
-        {
-            if due != value {
-                return broken(
-                    "B5",
-                    format!("{by} votes {value:?} at {index}, v{view} has {due:?}"),
-                );
-            }
+        let due = entered.and_then(|it| it.at(index)).flatten();
+        if let Some(due) = due.filter(|due| !self.liars.contains(by) && *due != value) {
+            let what = format!("{by} votes {value:?} at {index}, v{view} has {due:?}");
+            return broken("B5", what);
         }
         let all = self.voters.entry((phase, view, index)).or_default();
         match all.iter_mut().find(|it| it.0 == value) {

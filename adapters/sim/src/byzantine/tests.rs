@@ -179,7 +179,7 @@ fn b6_sees_votes_outside_the_window_and_too_much_held() {
     let at = |index| {
         Oracle::stays_within(Slot::new(0), &said(vote(Phase::Commit, 0, index, 1)), low, high)
     };
-    (at(9).unwrap(), at(24).unwrap());
+    at(9).and(at(24)).unwrap();
     breaks(at(8), "B6");
     breaks(at(25), "B6");
     Oracle::holds(Slot::new(0), 10, 10).unwrap();
