@@ -18,7 +18,7 @@
 mod payloads;
 mod request;
 mod session;
-#[cfg(test)]
+#[cfg(all(test, feature = "alloc"))] // What it says is put into a `Vec`.
 mod tests;
 
 pub use request::{Batch, Request, Work};

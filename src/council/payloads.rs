@@ -23,7 +23,7 @@ impl<C: Clone> Payloads<C> {
         self.payloads.get(&digest).map(|(_, batch)| batch)
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "alloc"))]
     pub(super) fn len(&self) -> usize {
         self.payloads.len()
     }

@@ -34,11 +34,14 @@ pub(crate) fn members<const N: usize>(slots: [u8; N]) -> Members {
     slots.into_iter().map(Slot::new).collect()
 }
 
-/// Everyone is asked for the payloads of these numbers.
+/// Everyone is asked for the payloads of these numbers, a few at a time if a board has no room for all.
 pub(crate) fn request(c: &mut Group, numbers: impl IntoIterator<Item = u64>) {
     for number in numbers {
         for slot in c.living() {
-            let _ = c.ask(slot.number(), Ask::Request(payload(number)));
+            if c.ask(slot.number(), Ask::Request(payload(number))).is_err() {
+                c.settle();
+                let _ = c.ask(slot.number(), Ask::Request(payload(number)));
+            }
         }
     }
 }
