@@ -16,6 +16,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 const CLIENT: ClientId = ClientId::new(7);
 
@@ -101,6 +103,11 @@ fn nodes_that_have_stopped_have_given_everything_back_and_begin_again_in_the_sam
         assert_eq!(acquire(&folder.0, &configs[1], round), usize::try_from(round).unwrap());
         nodes.iter().for_each(Node::stop);
         nodes.into_iter().for_each(|it| it.wait().unwrap());
+        // The system takes a moment to let go of a thread that has ended and was waited for.
+        let since = Instant::now();
+        while !running().is_empty() && since.elapsed() < Duration::from_secs(5) {
+            thread::yield_now();
+        }
         assert_eq!(running(), Vec::<String>::new());
     }
 }
