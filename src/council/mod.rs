@@ -11,9 +11,9 @@
 //! |---|---|
 //! | what is decided is executed in order, once its payload is here | `Council::execute` |
 //! | a request takes effect once, whoever has it ordered again | `session` |
-//! | stamps rise from one command to the next, whatever a primary says | `Council::execute` |
+//! | stamps rise from one command to the next, whatever a primary says | `Council::execute_one` |
 //! | a state is told of exactly where its checkpoint stands | `Council::execute` |
-//! | a state that is proved to be wrong answers nobody until it is replaced | `Council::restore` |
+//! | a state that is proved to be wrong executes nothing until it is replaced | `Council::execute` |
 
 mod payloads;
 mod request;

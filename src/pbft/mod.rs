@@ -22,7 +22,7 @@
 //! | a value is prepared once a quorum has voted for it in one view | `ordering::prepare` |
 //! | a value is committed once a quorum says in one view that it is prepared | `ordering::commit` |
 //! | nothing is said before its own write is durable, and after a restart the same is said again | `ordering`, [`durability`] |
-//! | a checkpoint is stable once a quorum has signed the same state | `checkpoint::count` |
+//! | a checkpoint is stable once a quorum has signed the same state | `checkpoint::count_checkpoints` |
 //! | a view is left when a request waits too long, the primary contradicts itself, or one correct member has left | `view_change` |
 //! | a view begins with what [`select`] finds in a quorum of view changes, at every member by itself | `new_view`, `view_change::on_new_view` |
 //! | whoever says two things that contradict each other is accused with both | [`evidence`] |
@@ -96,7 +96,7 @@ struct Told {
     wanted: Index,
     checkpoint: Index,
     diverged: Index,
-    /// The member whose contradictions were told: one proof of each is enough.
+    /// The members whose contradictions were told: one proof of each is enough.
     accused: Members,
 }
 
