@@ -325,6 +325,9 @@ impl<S: StateMachine> Machine for Council<S> {
         out: &mut X,
     ) -> Result<(), Refused> {
         check_outbox(out, self.max_outputs())?;
+        if self.pbft.stopped().is_some() {
+            return Err(Refused::Stopped);
+        }
         match input {
             Input::Tick if self.has_more => {}
             Input::Tick => self.order(now, pbft::Input::Tick, out)?,
@@ -346,7 +349,9 @@ impl<S: StateMachine> Machine for Council<S> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        if self.has_more { Some(Instant::ORIGIN) } else { self.pbft.deadline() }
+        // One that has stopped has none.
+        let deadline = self.pbft.deadline()?;
+        Some(if self.has_more { Instant::ORIGIN } else { deadline })
     }
 
     fn max_outputs(&self) -> usize {

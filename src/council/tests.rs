@@ -448,3 +448,18 @@ fn a_status_with_the_highest_numbers_breaks_nothing() {
     group.settle();
     assert_eq!(group.member(1).executed(), Index::ZERO);
 }
+
+#[test]
+fn what_has_stopped_refuses_everything_and_stays_as_it_is() {
+    let mut group = Group::new();
+    group.tell(1, Input::PersistFailed).unwrap();
+    let stopped = group.member(1).clone();
+    let (request, later) = (add(1, 1, 5), add(1, 2, 6));
+    for request in [&request, &later] {
+        let refused = group.tell(1, Input::Request { digest: digest_of(&[]), request });
+        assert_eq!(refused, Err(Refused::Stopped));
+    }
+    assert_eq!(group.tell(1, Input::Tick), Err(Refused::Stopped));
+    assert_eq!(*group.member(1), stopped);
+    assert_eq!(stopped.deadline(), None);
+}
