@@ -18,7 +18,8 @@
 mod payloads;
 mod request;
 mod session;
-#[cfg(all(test, feature = "alloc"))] // What it says is put into a `Vec`.
+#[cfg(test)]
+#[cfg(feature = "alloc")] // What it says is put into a `Vec`.
 mod tests;
 
 pub use request::{Batch, Request, Work};
