@@ -151,8 +151,7 @@ pub struct Council<S: StateMachine> {
     answers: Answers<S::Response>,
     pool: Pool<S::Command>,
     payloads: Payloads<S::Command>,
-    /// What is decided, from the position above `low` on.
-    low: Index,
+    /// What is decided, above the stable checkpoint.
     decided: Map<Index, Value, SLOTS>,
     /// The last position executed, and the last command.
     executed: Index,
@@ -161,9 +160,8 @@ pub struct Council<S: StateMachine> {
     wanted: Index,
     /// The state that is to take the place of this one, and was asked for.
     fetching: Option<Stable>,
-    /// The state is proved to be wrong, at a checkpoint.
-    is_wrong: bool,
-    wrong_at: Index,
+    /// At which checkpoint the state is proved to be wrong.
+    wrong: Option<Index>,
     /// There is more to execute than one step may.
     has_more: bool,
 }
@@ -184,7 +182,6 @@ impl<S: StateMachine> Council<S> {
             answers: Answers::new(),
             pool: Pool::new(),
             payloads: Payloads::new(),
-            low: floor.index,
             decided: Map::new(),
             executed: floor.index,
             at: Position {
@@ -193,8 +190,7 @@ impl<S: StateMachine> Council<S> {
             },
             wanted: floor.index,
             fetching: None,
-            is_wrong: false,
-            wrong_at: floor.index,
+            wrong: None,
             has_more: false,
             pbft: Pbft::new(config.pbft)?,
         })
@@ -203,7 +199,6 @@ impl<S: StateMachine> Council<S> {
     /// Folds a write of a former life back in, in the order of writing, before the first step.
     pub fn replay(&mut self, write: &pbft::Write) {
         self.pbft.replay(write);
-        self.low = self.pbft.stable().checkpoint.index;
         self.clock.raise(self.pbft.stamped());
     }
 
@@ -243,7 +238,7 @@ impl<S: StateMachine> Council<S> {
     /// Whether its state may answer anyone.
     #[must_use]
     pub const fn is_sound(&self) -> bool {
-        !self.is_wrong
+        self.wrong.is_none()
     }
 
     /// What a client was last answered. The answer to a read is the host's: it reads the state when it is
@@ -304,7 +299,7 @@ impl<S: StateMachine> Council<S> {
         self.machine.restore(bytes)?;
         (self.executed, self.at, self.answers) = (executed, at, answers);
         self.clock.raise(at.stamp);
-        (self.is_wrong, self.fetching) = (false, None);
+        (self.wrong, self.fetching) = (None, None);
         Ok(())
     }
 
@@ -371,12 +366,13 @@ impl<S: StateMachine> Council<S> {
         input: pbft::Input<'_>,
         out: &mut X,
     ) -> Result<(), Refused> {
-        let Self { pbft, decided, is_wrong, wrong_at, low, .. } = self;
-        let mut lift = Lift { out, decided, is_wrong, wrong_at, low, has_turned: false };
+        let Self { pbft, decided, wrong, .. } = self;
+        let mut lift = Lift { out, decided, wrong, has_turned: false };
         pbft.step(now, input, &mut lift)?;
         let has_turned = lift.has_turned;
         if has_turned {
-            let (low, pbft) = (self.low, &self.pbft);
+            let pbft = &self.pbft;
+            let low = pbft.stable().checkpoint.index;
             self.payloads.keep_only(low, |digest| pbft.works_on(digest));
         }
         Ok(())
@@ -423,7 +419,7 @@ impl<S: StateMachine> Council<S> {
         let Request { client, sequence, .. } = *request;
         if let Some(last) = self.answers.last(client).filter(|last| last.sequence >= sequence) {
             // What a read was told is the host's to repeat: the state has moved on since.
-            if last.sequence == sequence && last.response.is_some() && !self.is_wrong {
+            if last.sequence == sequence && last.response.is_some() && self.is_sound() {
                 out.push(Output::Reply { client });
             }
             return Ok(());
@@ -509,13 +505,14 @@ impl<S: StateMachine> Council<S> {
     fn execute<X: Outbox<Output> + ?Sized>(&mut self, now: Now, out: &mut X) {
         self.has_more = false;
         let stable = self.pbft.stable();
-        let is_wanted = self.executed < self.low || (self.is_wrong && self.wrong_at <= self.low);
+        let low = stable.checkpoint.index;
+        let is_wanted = self.executed < low || self.wrong.is_some_and(|at| at <= low);
         if is_wanted && self.fetching != Some(stable) {
             // What was decided below it may be lost for good.
             self.fetching = Some(stable);
             out.push(Output::Fetch(stable));
         }
-        if is_wanted || self.is_wrong {
+        if is_wanted || !self.is_sound() {
             return;
         }
         self.fetching = None;
@@ -590,9 +587,7 @@ impl<S: StateMachine> Council<S> {
 struct Lift<'a, X: ?Sized> {
     out: &'a mut X,
     decided: &'a mut Map<Index, Value, SLOTS>,
-    is_wrong: &'a mut bool,
-    wrong_at: &'a mut Index,
-    low: &'a mut Index,
+    wrong: &'a mut Option<Index>,
     has_turned: bool,
 }
 
@@ -612,16 +607,16 @@ impl<X: Outbox<Output> + ?Sized> Outbox<pbft::Output> for Lift<'_, X> {
             // Whoever has not executed so much fetches it.
             pbft::Output::Fetch(_) => {}
             pbft::Output::Stable(stable) => {
-                *self.low = (*self.low).max(stable.checkpoint.index);
-                while let Some((first, _)) = self.decided.first().filter(|it| it.0 <= self.low) {
-                    let first = *first;
+                let low = stable.checkpoint.index;
+                while let Some(first) = self.decided.first().map(|it| *it.0).filter(|it| *it <= low)
+                {
                     self.decided.remove(&first);
                 }
                 self.has_turned = true;
                 self.out.push(Output::Pbft(output));
             }
             pbft::Output::Diverged { mine, .. } => {
-                (*self.is_wrong, *self.wrong_at) = (true, mine.index);
+                *self.wrong = Some(mine.index);
                 self.out.push(Output::Pbft(output));
             }
             pbft::Output::Entered { .. } => {

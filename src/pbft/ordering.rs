@@ -43,13 +43,7 @@ impl Pbft {
         if is_proposal && instance.proposal.is_none() {
             instance.propose(value, is_here);
         }
-        instance.votes.take(phase, from, value, instance.proposal);
-        if phase == Phase::Commit {
-            let voters = instance.votes.for_value(Phase::Commit, value, instance.proposal);
-            if is_quorum(voters, self.config.members) {
-                instance.committed.get_or_insert(value);
-            }
-        }
+        instance.take(phase, from, value, self.config.members);
         Ok(())
     }
 
@@ -90,11 +84,12 @@ impl Pbft {
         }
         while self.told.voted < self.voted {
             let (me, others, index) = (self.config.me, self.others(), self.told.voted.next());
+            let members = self.config.members;
             let Some(instance) = self.window.at_mut(index) else { break };
             let Some(value) = instance.proposal.filter(|_| self.disk.has(instance.voted_at)) else {
                 break;
             };
-            instance.votes.take(Phase::Prepare, me, value, Some(value));
+            instance.take(Phase::Prepare, me, value, members);
             self.told.voted = index;
             let vote = Vote { phase: Phase::Prepare, view: self.view, index, value };
             out.push(Output::Send { to: others, message: Message::Vote(vote) });
@@ -163,10 +158,7 @@ impl Pbft {
             else {
                 break;
             };
-            instance.votes.take(Phase::Commit, me, value, Some(value));
-            if is_quorum(instance.votes.of(Phase::Commit), members) {
-                instance.committed.get_or_insert(value);
-            }
+            instance.take(Phase::Commit, me, value, members);
             self.told.prepared = index;
             let vote = Vote { phase: Phase::Commit, view: self.view, index, value };
             out.push(Output::Send { to: others, message: Message::Vote(vote) });

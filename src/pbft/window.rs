@@ -1,9 +1,9 @@
 //! The positions above the stable checkpoint that are worked on.
 
-use super::message::{Claims, Value};
+use super::message::{Claims, Phase, Value, is_quorum};
 use super::votes::Votes;
 use crate::bounded::List;
-use crate::id::{Digest, Index, Members, View};
+use crate::id::{Digest, Index, Members, Slot, View};
 use crate::limits::SLOTS;
 
 /// One position.
@@ -37,6 +37,16 @@ impl Instance {
         self.proposal = Some(value);
         self.is_here |= is_here || value.is_null();
         self.votes.propose(value);
+    }
+
+    /// Takes a member's first vote. What a quorum would commit is decided, in whatever order the votes
+    /// came and whoever of them was this member.
+    pub(super) fn take(&mut self, phase: Phase, by: Slot, value: Value, members: Members) {
+        self.votes.take(phase, by, value, self.proposal);
+        let voters = self.votes.for_value(phase, value, self.proposal);
+        if phase == Phase::Commit && is_quorum(voters, members) {
+            self.committed.get_or_insert(value);
+        }
     }
 }
 
