@@ -77,9 +77,9 @@ impl Raft {
         let members = |is: &dyn Fn(Slot) -> bool| -> Members {
             configuration.members().iter().filter(|slot| is(*slot)).collect()
         };
-        let unheard = |slot: Slot| match leading.peers.get(slot.position()) {
-            Some(peer) if slot != me => self.now.since(peer.heard),
-            _ => Span::ZERO,
+        let unheard = |slot: Slot| match leading.peer(slot) {
+            Some(peer) => self.now.since(peer.heard),
+            None => Span::ZERO,
         };
         let holds = |slot| if slot == me { self.disk.durable() } else { leading.matched(slot) };
         let is_fit = |slot: &Slot| {

@@ -274,6 +274,8 @@ pub struct Replica<S: StateMachine> {
     next: Option<Held>,
     /// Members that do not take this leader's stamps yet.
     early: Members,
+    /// A session was forgotten in the very step that applied a command of it.
+    forgetful: bool,
     /// The last entry of this reign that nobody asked for.
     own_in: Index,
     /// When the state machine next has something due, and until when it is not tried again.
@@ -290,9 +292,6 @@ struct Levels {
     confirmed: Option<(Read, Index)>,
     /// The leader, by its term, whose newest entries this member does not take yet.
     early: Option<Term>,
-    received: Option<raft::Snapshot>,
-    /// A session was forgotten in the very step that applied a command of it.
-    forgetful: bool,
 }
 
 impl<S: StateMachine> Replica<S> {
@@ -322,12 +321,11 @@ impl<S: StateMachine> Replica<S> {
         };
         let base = held.as_ref().map(Held::base).transpose().map_err(|_| RecoverError::Snapshot)?;
         let raft = Raft::recover(config.raft, base).map_err(RecoverError::Config)?;
-        let limits = raft.config().limits;
         let applied = Position { entry: EntryId::ZERO, stamp: Stamp::ZERO };
         let mut replica = Self {
             window: Window::new(raft.log().floor().index),
             clock: Clock::new(config.clock),
-            sessions: Sessions::new(limits.sessions),
+            sessions: Sessions::new(),
             state,
             applied,
             roster: Roster::new(),
@@ -338,6 +336,7 @@ impl<S: StateMachine> Replica<S> {
             held: None,
             next: None,
             early: Members::NONE,
+            forgetful: false,
             own_in: Index::ZERO,
             due_at: None,
             due_pause: Instant::ORIGIN,
@@ -480,7 +479,7 @@ impl<S: StateMachine> Replica<S> {
     pub fn outcome(&self, client: ClientId, sequence: u64) -> Outcome<'_, S::Response> {
         match self.sessions.outcome(client, sequence) {
             // It may have taken effect just before the session was forgotten.
-            Outcome::NoSession if self.levels.forgetful && sequence > 0 => Outcome::Superseded,
+            Outcome::NoSession if self.forgetful && sequence > 0 => Outcome::Superseded,
             outcome => outcome,
         }
     }
@@ -794,7 +793,8 @@ impl<S: StateMachine> Replica<S> {
         if before >= self.levels.committed {
             return;
         }
-        self.levels.forgetful = false;
+        self.forgetful = false;
+        let most = self.raft.config().limits.sessions;
         while self.applied.entry.index < self.levels.committed && self.raft.stopped().is_none() {
             let index = self.applied.entry.index.next();
             let found = (self.raft.log().term_at(index), self.window.get(index));
@@ -815,8 +815,8 @@ impl<S: StateMachine> Replica<S> {
                     self.state.apply(at, command);
                 }
                 Body::Request(Request::Open { client }) => {
-                    if let Some((client, used)) = self.sessions.open(*client, index) {
-                        self.levels.forgetful |= used > before;
+                    if let Some((client, used)) = self.sessions.open(*client, index, most) {
+                        self.forgetful |= used > before;
                         out.event(Event::SessionEvicted { client });
                     }
                 }

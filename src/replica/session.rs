@@ -47,22 +47,26 @@ pub enum Outcome<'a, R> {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Sessions<R> {
     sessions: Map<ClientId, Session<R>, { limits::MOST.sessions }>,
-    limit: usize,
 }
 
 impl<R: Codec> Sessions<R> {
-    pub(super) const fn new(limit: usize) -> Self {
-        Self { sessions: Map::new(), limit }
+    pub(super) const fn new() -> Self {
+        Self { sessions: Map::new() }
     }
 
-    /// Opens a session, or keeps one. Tells which client was forgotten to make room, and where its
-    /// last entry stands.
-    pub(super) fn open(&mut self, client: ClientId, at: Index) -> Option<(ClientId, Index)> {
+    /// Opens a session, or keeps one. Tells which client was forgotten to make room where there are
+    /// `most` already, and where its last entry stands.
+    pub(super) fn open(
+        &mut self,
+        client: ClientId,
+        at: Index,
+        most: usize,
+    ) -> Option<(ClientId, Index)> {
         if let Some(session) = self.sessions.get_mut(&client) {
             session.used = at;
             return None;
         }
-        let is_full = self.sessions.len() >= self.limit;
+        let is_full = self.sessions.len() >= most;
         let oldest = self.sessions.iter().min_by_key(|(_, session)| session.used);
         let evicted = oldest.map(|(client, session)| (*client, session.used)).filter(|_| is_full);
         if let Some((evicted, _)) = evicted {
@@ -98,8 +102,8 @@ impl<R: Codec> Sessions<R> {
         })
     }
 
-    pub(super) fn decode(bytes: &mut &[u8], limit: usize) -> Result<Self, Malformed> {
-        let mut sessions = Self::new(limit);
+    pub(super) fn decode(bytes: &mut &[u8], most: usize) -> Result<Self, Malformed> {
+        let mut sessions = Self::new();
         let mut previous = None;
         for _ in 0..u32::decode(bytes)? {
             let client = ClientId::decode(bytes)?;
@@ -109,7 +113,7 @@ impl<R: Codec> Sessions<R> {
                 used: Index::decode(bytes)?,
             };
             let rises = previous.is_none_or(|previous| previous < client);
-            if !rises || sessions.sessions.len() >= limit {
+            if !rises || sessions.sessions.len() >= most {
                 return Err(Malformed);
             }
             previous = Some(client);

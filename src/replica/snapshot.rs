@@ -183,7 +183,7 @@ impl<S: StateMachine> Replica<S> {
             .next
             .as_mut()
             .is_some_and(|next| next.bytes.extend(chunk).is_ok() && next.bytes.len() == received);
-        let is_complete = self.levels.received.take() == Some(snapshot);
+        let is_complete = incoming.received == snapshot.size;
         let is_whole = self.next.as_ref().is_some_and(Held::is_whole);
         if !fits || (is_complete && !is_whole) {
             self.next = None;
