@@ -18,7 +18,7 @@ fn machines_stay_as_small_as_we_say() {
     row(
         "replica::Replica<lease::Table>",
         size_of::<replica::Replica<lease::Table>>(),
-        1_440,
+        1_376,
         40_960,
     );
     row("lease::Table", size_of::<lease::Table>(), 256, 6_144);

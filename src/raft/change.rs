@@ -77,11 +77,15 @@ impl Raft {
         let members = |is: &dyn Fn(Slot) -> bool| -> Members {
             configuration.members().iter().filter(|slot| is(*slot)).collect()
         };
-        let unheard = |slot: Slot| match leading.peer(slot) {
-            Some(peer) => self.now.since(peer.heard),
-            None => Span::ZERO,
+        let unheard = |slot: Slot| match leading.peers.get(slot.position()) {
+            Some(peer) if slot != me => self.now.since(peer.heard),
+            _ => Span::ZERO,
         };
-        let holds = |slot| if slot == me { self.disk.durable() } else { leading.matched(slot) };
+        let holds = |slot| match slot {
+            _ if slot == me => self.disk.durable(),
+            _ if leading.rests => self.log.last().index,
+            _ => leading.matched(slot),
+        };
         let is_fit = |slot: &Slot| {
             let votes = configuration.simple(&[Change::AddVoter(*slot)]);
             votes.is_ok_and(|votes| self.laggard(&votes).is_none())

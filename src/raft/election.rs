@@ -248,7 +248,7 @@ impl Raft {
     pub(super) fn look_for_quorum<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
         let Role::Leader(leading) = &self.role else { return };
         let configuration = &self.log.configured().configuration;
-        let quorum = leading.quorum_heard(configuration, self.now);
+        let quorum = leading.quorum_heard(configuration, self.config.me, self.now);
         let disk = self.disk.heard(self.now);
         let until = quorum.min(disk).after(self.config.election_timeout);
         if until > self.now {

@@ -69,7 +69,6 @@ pub struct Peer {
 /// What only a leader has.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Leadership {
-    me: Slot,
     /// Where the first entry of the term stands.
     barrier: Index,
     next_heartbeat: Instant,
@@ -86,14 +85,13 @@ pub(super) struct Leadership {
     pub(super) rests: bool,
     /// Leadership is being handed over.
     pub(super) transfer: Option<Transfer>,
-    /// By [`line`](Self::line); those of slots that are no peers are never looked at.
-    peers: List<Progress, { limits::MOST.members }>,
+    /// By slot; those of slots that are no peers are never looked at.
+    pub(super) peers: List<Progress, { limits::MOST.members }>,
 }
 
 impl Leadership {
     pub(super) fn new(config: &Config, now: Instant, members: Members, barrier: Index) -> Self {
         let mut leading = Self {
-            me: config.me,
             barrier,
             next_heartbeat: now.after(config.heartbeat),
             round: 0,
@@ -130,28 +128,16 @@ impl Leadership {
         };
         self.asking = self.asking.minus(members);
         for slot in members.iter() {
-            while self.peers.len() <= self.line(slot) && self.peers.push(unknown()).is_ok() {}
-            if let Some(peer) = self.peer_mut(slot) {
+            while self.peers.len() <= slot.position() && self.peers.push(unknown()).is_ok() {}
+            if let Some(peer) = self.peers.get_mut(slot.position()) {
                 *peer = unknown();
             }
         }
     }
 
-    /// Where a slot's progress stands. Nobody follows itself, so the first slot has the place of one's own.
-    const fn line(&self, slot: Slot) -> usize {
-        let slot = if slot.position() == 0 { self.me } else { slot };
-        slot.position().saturating_sub(1)
-    }
-
-    /// What is known of a follower: nothing of oneself.
-    pub(super) fn peer(&self, slot: Slot) -> Option<&Progress> {
-        if slot == self.me { None } else { self.peers.get(self.line(slot)) }
-    }
-
-    /// The same, to change.
-    pub(super) fn peer_mut(&mut self, slot: Slot) -> Option<&mut Progress> {
-        let line = self.line(slot);
-        if slot == self.me { None } else { self.peers.get_mut(line) }
+    /// Keeps nothing of anybody, for as long as the group rests.
+    pub(super) fn forget(&mut self) {
+        self.peers = List::new();
     }
 
     pub(super) const fn barrier(&self) -> Index {
@@ -166,7 +152,7 @@ impl Leadership {
 
     /// Up to where a follower is known to hold the log.
     pub(super) fn matched(&self, slot: Slot) -> Index {
-        self.peer(slot).map_or(Index::ZERO, |peer| peer.matched)
+        self.peers.get(slot.position()).map_or(Index::ZERO, |peer| peer.matched)
     }
 
     /// Takes all followers as heard at `now`, and the last heartbeat as sent then.
@@ -230,17 +216,18 @@ impl Leadership {
     }
 
     /// Begins the round that was asked for, unless one is under way.
-    pub(super) fn begin_round(&mut self, configuration: &Configuration, now: Instant) {
-        if self.next_is_asked && self.round_confirmed(configuration) >= self.round {
+    pub(super) fn begin_round(&mut self, configuration: &Configuration, me: Slot, now: Instant) {
+        if self.next_is_asked && self.round_confirmed(configuration, me) >= self.round {
             self.next_round(now);
         }
     }
 
     /// The newest round that a quorum has answered.
-    pub(super) fn round_confirmed(&self, configuration: &Configuration) -> u64 {
-        let heard = |slot: Slot| match self.peer(slot) {
+    pub(super) fn round_confirmed(&self, configuration: &Configuration, me: Slot) -> u64 {
+        let heard = |slot: Slot| match self.peers.get(slot.position()) {
+            _ if slot == me => self.round,
             Some(peer) => peer.round_heard,
-            None => self.round,
+            None => 0,
         };
         configuration.reached(heard).unwrap_or(0)
     }
@@ -256,20 +243,25 @@ impl Leadership {
     /// a log that ends at `last`, and keeps up.
     pub(super) fn keeps_up(&self, slot: Slot, last: Index, lag: u64) -> bool {
         let is_near = |peer: &Progress| peer.keeps_up && last.above(peer.matched) <= lag;
-        self.peer(slot).is_some_and(is_near)
+        self.peers.get(slot.position()).is_some_and(is_near)
     }
 
     /// Whether one of these members, heard within `timeout`, is being sent a snapshot.
     pub(super) fn is_sending(&self, to: Members, now: Instant, timeout: Span) -> bool {
         let is_sent = |peer: &Progress| peer.sending.is_some() && now.since(peer.heard) < timeout;
-        to.iter().any(|slot| self.peer(slot).is_some_and(is_sent))
+        to.iter().any(|slot| self.peers.get(slot.position()).is_some_and(is_sent))
     }
 
     /// Since when a quorum, this member included, has been heard without a break.
-    pub(super) fn quorum_heard(&self, configuration: &Configuration, now: Instant) -> Instant {
-        let heard = |slot: Slot| match self.peer(slot) {
-            Some(peer) => peer.heard,
-            None => now,
+    pub(super) fn quorum_heard(
+        &self,
+        configuration: &Configuration,
+        me: Slot,
+        now: Instant,
+    ) -> Instant {
+        let heard = |slot: Slot| match self.peers.get(slot.position()) {
+            Some(peer) if slot != me => peer.heard,
+            _ => now,
         };
         configuration.reached(heard).unwrap_or(Instant::ORIGIN)
     }
@@ -279,7 +271,7 @@ impl Leadership {
     pub(super) fn all_are_at(&self, last: Index, members: Members) -> bool {
         let is_there = |peer: &Progress| peer.matched == last && peer.round_heard == self.round;
         let mut all = members.iter();
-        self.round > 0 && all.all(|slot| self.peer(slot).is_some_and(is_there))
+        self.round > 0 && all.all(|slot| self.peers.get(slot.position()).is_some_and(is_there))
     }
 }
 
@@ -289,7 +281,14 @@ impl Raft {
         let leading = if let Role::Leader(leading) = &self.role { Some(leading) } else { None };
         let audience = leading.map_or(Members::NONE, |_| self.audience());
         audience.iter().filter_map(move |slot| {
-            let progress = leading?.peer(slot)?;
+            if leading?.rests {
+                let (matched, pace) = (self.log.last().index, Pace::Replicate);
+                return Some((
+                    slot,
+                    Peer { matched, next: matched.next(), pace, is_waiting: false },
+                ));
+            }
+            let progress = leading?.peers.get(slot.position())?;
             let under_way = progress.next.previous().above(progress.matched);
             let (pace, is_waiting) = match progress {
                 _ if progress.next <= self.log.floor().index => (Pace::Snapshot, true),

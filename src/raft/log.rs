@@ -47,18 +47,27 @@ pub struct Log {
     founded: Configured,
     /// Those above the floor.
     configured: List<Configured, { limits::MOST.configurations }>,
+    /// The last of those, or that of the floor.
+    newest: Configured,
 }
 
 impl Log {
     pub(super) const fn new(floor: EntryId, configuration: Configuration) -> Self {
         let founded = Configured { at: floor.index, configuration };
-        Self { floor, last: floor, runs: List::new(), founded, configured: List::new() }
+        Self {
+            floor,
+            last: floor,
+            runs: List::new(),
+            founded,
+            newest: founded,
+            configured: List::new(),
+        }
     }
 
     /// The configuration that counts: the newest in the log, committed or not (dissertation 4.1).
     #[must_use]
-    pub fn configured(&self) -> &Configured {
-        self.configured.last().unwrap_or(&self.founded)
+    pub const fn configured(&self) -> &Configured {
+        &self.newest
     }
 
     /// The configurations from that of the floor on.
@@ -88,7 +97,9 @@ impl Log {
     /// The last entry changes the configuration. The caller has made sure that there is room.
     pub(super) fn configure(&mut self, configuration: Configuration) {
         let configured = Configured { at: self.last.index, configuration };
-        let _ = self.configured.push(configured);
+        if self.configured.push(configured).is_ok() {
+            self.newest = configured;
+        }
     }
 
     /// The last entry that a snapshot covers, or zero.
@@ -171,6 +182,7 @@ impl Log {
             None => self.floor,
         };
         self.configured.truncate(self.changes_up_to(from.previous()));
+        self.newest = *self.configured.last().unwrap_or(&self.founded);
     }
 
     /// Lets go of everything up to `boundary`, which this log contains.
@@ -183,6 +195,7 @@ impl Log {
         let configuration = *self.configuration_at(boundary.index);
         self.configured.drop_front(self.changes_up_to(boundary.index));
         self.founded = Configured { at: boundary.index, configuration };
+        self.newest = *self.configured.last().unwrap_or(&self.founded);
         self.floor = boundary;
     }
 

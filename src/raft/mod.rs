@@ -187,7 +187,9 @@ impl Raft {
     #[must_use]
     pub fn last_heard(&self) -> Option<Instant> {
         match &self.role {
-            Role::Leader(leading) => Some(leading.quorum_heard(self.configuration(), self.now)),
+            Role::Leader(leading) => {
+                Some(leading.quorum_heard(self.configuration(), self.config.me, self.now))
+            }
             Role::Follower(following) => following.heard(),
             Role::Canvasser { .. } | Role::Candidate { .. } => None,
         }
@@ -268,7 +270,7 @@ impl Raft {
 
     /// Who belongs to the group, as far as this member knows: the newest configuration of its log.
     #[must_use]
-    pub fn configuration(&self) -> &Configuration {
+    pub const fn configuration(&self) -> &Configuration {
         &self.log.configured().configuration
     }
 

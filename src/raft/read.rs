@@ -136,14 +136,14 @@ impl Raft {
 
     /// Tells which reads may be served.
     pub(super) fn tell_reads<X: Outbox<Output> + ?Sized>(&mut self, out: &mut X) {
-        let (term, index) = (self.term, self.commit);
+        let (me, term, index) = (self.config.me, self.term, self.commit);
         let may_serve = self.may_serve();
         let configuration = &self.log.configured().configuration;
         let Role::Leader(leading) = &mut self.role else { return };
         if !leading.awaits_reads() && !leading.lease.is_timing() {
             return;
         }
-        let confirmed = leading.round_confirmed(configuration);
+        let confirmed = leading.round_confirmed(configuration, me);
         leading.lease.confirmed(confirmed);
         if !may_serve {
             return;
@@ -152,7 +152,7 @@ impl Raft {
             out.push(Output::Readable { read: Read { term, round, number: 0 }, index });
         }
         for slot in leading.asking.iter() {
-            let Some(peer) = leading.peer_mut(slot) else { continue };
+            let Some(peer) = leading.peers.get_mut(slot.position()) else { continue };
             let Some(asked) = peer.asked.take_if(|asked| asked.round <= confirmed) else {
                 continue;
             };
@@ -211,7 +211,7 @@ impl Raft {
             return None;
         }
         let next = leading.round.saturating_add(1);
-        let peer = leading.peer_mut(from)?;
+        let peer = leading.peers.get_mut(from.position())?;
         if peer.asked.is_none_or(|asked| (asked.life, asked.number) != (life, number)) {
             peer.asked = Some(Asked { life, number, round: next });
             leading.asking = leading.asking.with(from);

@@ -21,7 +21,7 @@ impl Raft {
         self.adopt(term, out);
         match &mut self.role {
             Role::Leader(leading) if term == self.term && round <= leading.round => {
-                let peer = leading.peer_mut(from)?;
+                let peer = leading.peers.get_mut(from.position())?;
                 peer.heard = self.now;
                 peer.round_heard = peer.round_heard.max(round);
                 Some(peer)
@@ -100,16 +100,16 @@ impl Raft {
     /// Commits what a quorum holds, if it is of this term: an older entry that a quorum holds can
     /// still be replaced, until one of this term stands above it (3.6.2, figure 3.7).
     pub(super) fn advance_commit(&mut self) {
-        let durable = self.disk.durable();
+        let (me, durable) = (self.config.me, self.disk.durable());
         let configuration = &self.log.configured().configuration;
         let Role::Leader(leading) = &mut self.role else { return };
-        leading.begin_round(configuration, self.now);
+        leading.begin_round(configuration, me, self.now);
         if self.commit == self.log.last().index {
             return;
         }
-        let held = configuration.committed(|slot| match leading.peer(slot) {
-            Some(peer) => Some(peer.matched),
-            None => Some(durable),
+        let held = configuration.committed(|slot| match leading.peers.get(slot.position()) {
+            _ if slot == me => Some(durable),
+            peer => peer.map(|peer| peer.matched),
         });
         if self.log.term_at(held) == Some(self.term) {
             self.commit_to(held);
@@ -138,7 +138,7 @@ impl Raft {
     /// Whether there is anything to say to a follower now.
     fn lacks_something<X: Outbox<Output> + ?Sized>(&self, slot: Slot, out: &X) -> bool {
         let Role::Leader(leading) = &self.role else { return false };
-        let Some(peer) = leading.peer(slot) else { return false };
+        let Some(peer) = leading.peers.get(slot.position()) else { return false };
         if peer.round_sent < leading.round {
             return true;
         }
@@ -195,7 +195,7 @@ impl Raft {
     /// What to say to a follower.
     fn news_for<X: Outbox<Output> + ?Sized>(&self, slot: Slot, out: &X) -> Option<Message> {
         let Role::Leader(leading) = &self.role else { return None };
-        let (peer, term, round) = (leading.peer(slot)?, self.term, leading.round);
+        let (peer, term, round) = (leading.peers.get(slot.position())?, self.term, leading.round);
         let (last, commit) = (self.log.last(), self.commit);
         if peer.next > last.index {
             let (prev, entries) = (last, term);
@@ -241,7 +241,7 @@ impl Raft {
         let (snapshot, commit) = (self.snapshot, self.commit);
         let Role::Leader(leading) = &mut self.role else { return };
         let round = leading.round;
-        let Some(peer) = leading.peer_mut(slot) else { return };
+        let Some(peer) = leading.peers.get_mut(slot.position()) else { return };
         peer.round_sent = round;
         match (*message, snapshot) {
             (Message::Append { count, .. }, _) => {

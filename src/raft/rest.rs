@@ -3,7 +3,9 @@
 //! A leader whose heartbeat is due, and who has learned from *every* member that it holds the whole
 //! log, with all of it committed and nothing asked for, says [`Message::Rest`] in its place and falls
 //! silent. Whoever agrees that this is all there is stops its alarm; whoever does not, or waits for a
-//! read, answers, which wakes the leader. While it rests a group costs no message and no timer.
+//! read, answers, which wakes the leader. While it rests a group costs no message and no timer, and its
+//! leader keeps no table of followers: all have all, and of whoever it wakes it knows no more than one
+//! that was just elected does.
 //!
 //! **Who wakes, and what it does then**
 //! - the leader: by anything but a tick, the word of its disk, or doubt about another. It begins a round
@@ -50,6 +52,7 @@ impl Raft {
             (self.audience(), Message::Rest { term: self.term, last: self.log.last() });
         let Role::Leader(leading) = &mut self.role else { return };
         leading.rests = true;
+        leading.forget();
         if !to.is_empty() {
             out.push(Output::Send { to, message });
         }
@@ -95,9 +98,11 @@ impl Raft {
             _ => {}
         }
         let (now, heartbeat) = (self.now, self.config.heartbeat);
+        let (audience, next) = (self.audience(), self.log.last().index.next());
         match &mut self.role {
             Role::Leader(leading) => {
                 leading.rests = false;
+                leading.welcome(audience, now, next);
                 leading.begin_at(now, crate::time::Span::ZERO);
                 leading.beat(now, heartbeat);
             }
