@@ -144,6 +144,8 @@ pub enum Output {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Council<S: StateMachine> {
     pbft: Pbft,
+    /// The latest time that it was told.
+    now: Instant,
     clock: Clock,
     epoch: u32,
     depth: u32,
@@ -175,6 +177,7 @@ impl<S: StateMachine> Council<S> {
     pub fn new(config: Config, machine: S) -> Result<Self, pbft::ConfigError> {
         let floor = config.pbft.floor;
         Ok(Self {
+            now: Instant::ORIGIN,
             clock: Clock::new(config.clock),
             epoch: config.epoch,
             depth: config.depth.max(1),
@@ -324,6 +327,7 @@ impl<S: StateMachine> Machine for Council<S> {
         if self.pbft.stopped().is_some() {
             return Err(Refused::Stopped);
         }
+        let now = Now { mono: self.now.max(now.mono), ..now };
         match input {
             Input::Tick if self.has_more => {}
             Input::Tick => self.order(now, pbft::Input::Tick, out)?,
@@ -340,6 +344,7 @@ impl<S: StateMachine> Machine for Council<S> {
             Input::PersistFailed => self.order(now, pbft::Input::PersistFailed, out)?,
             Input::Suspect(it) => self.order(now, pbft::Input::Suspect(it), out)?,
         }
+        self.now = now.mono;
         self.execute(now, out);
         Ok(())
     }
@@ -445,19 +450,20 @@ impl<S: StateMachine> Council<S> {
         if requests.is_empty() || digest == Digest::NULL {
             return Err(Refused::Meaningless);
         }
-        self.clock.raise(self.pbft.stamped());
-        let count = requests.len() as u64;
-        let stamp = self.clock.clone().stamps(now, count).map_err(Refused::Clock)?;
-        let index = self.pbft.proposed().next();
-        let value = Value { digest, stamp };
         if !self.pbft.may_propose() {
             // It tells why not.
-            return self.order(now, pbft::Input::Propose(value), out);
+            let stamp = self.pbft.stamped().plus(1);
+            return self.order(now, pbft::Input::Propose(Value { digest, stamp }), out);
         }
-        if !self.payloads.keep(digest, index, requests) {
+        let (mut clock, count) = (self.clock.clone(), requests.len() as u64);
+        clock.raise(self.pbft.stamped());
+        let stamp = clock.clone().stamps(now, count).map_err(Refused::Clock)?;
+        let value = Value { digest, stamp };
+        if !self.payloads.keep(digest, self.pbft.proposed().next(), requests) {
             return Err(Refused::Full(Limit::Slots));
         }
-        self.clock.raise(stamp.plus(count.saturating_sub(1)));
+        clock.raise(stamp.plus(count.saturating_sub(1)));
+        self.clock = clock;
         self.pool.proposed(requests, self.pbft.view());
         self.order(now, pbft::Input::Propose(value), out)
     }

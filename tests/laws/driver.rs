@@ -131,7 +131,7 @@ where
 
         let (result, outputs, events) = answer;
         if result.is_err() {
-            assert_eq!(machine, before, "what is refused changes nothing");
+            assert_eq!(machine, before, "what is refused changes nothing: {result:?} {given:?}");
             assert!(outputs.is_empty() && events.is_empty(), "and says nothing");
             continue;
         }

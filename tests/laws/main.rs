@@ -4,6 +4,7 @@
 //! one line. A group is under the laws of [`group`].
 
 mod client;
+mod council;
 mod detector;
 mod driver;
 mod gossip;
@@ -62,6 +63,11 @@ fn gossip_keeps_the_laws() {
 #[test]
 fn a_byzantine_member_keeps_the_laws() {
     check(|choices| driver::drive::<quorate::pbft::Pbft>(&choices));
+}
+
+#[test]
+fn a_council_keeps_the_laws() {
+    check(|choices| driver::drive::<quorate::council::Council<sum::Sum>>(&choices));
 }
 
 #[test]
