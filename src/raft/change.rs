@@ -97,6 +97,7 @@ impl Raft {
             fit: configuration.learners().iter().filter(is_fit).collect(),
             alive: members(&|slot| unheard(slot) < self.config.election_timeout),
             informed: members(&|slot| holds(slot) >= at),
+            current: members(&|slot| holds(slot) >= self.commit),
             silent: members(&|slot| silence.is_some_and(|silence| unheard(slot) >= silence)),
         })
     }

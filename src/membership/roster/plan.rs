@@ -48,6 +48,8 @@ pub(crate) struct Sight {
     pub(crate) alive: Members,
     /// Members that hold the configuration on disk.
     pub(crate) informed: Members,
+    /// Members that hold all that is committed.
+    pub(crate) current: Members,
     /// Members that have been silent for so long that they may be evicted.
     pub(crate) silent: Members,
 }
@@ -123,7 +125,10 @@ impl Roster {
             }
             (None, None) if go.contains(me) => {
                 let heirs = stay.minus(configuration.witnesses()).shared(alive);
-                Some(heirs.iter().next().map_or(Step::Wait, Step::Transfer))
+                // One that lags may never take over, and would be asked for ever.
+                let heirs = [heirs.shared(sight.current), heirs];
+                let heir = heirs.iter().find_map(|heirs| heirs.iter().next());
+                Some(heir.map_or(Step::Wait, Step::Transfer))
             }
             (None, None) => None,
         }

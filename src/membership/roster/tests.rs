@@ -34,9 +34,9 @@ fn sight(voters: &[u8], learners: &[u8]) -> Sight {
     let learners: Vec<_> = learners.iter().map(learns).collect();
     let configuration = Configuration::of(members(voters)).simple(&learners).unwrap();
     let all = configuration.members();
-    let (fit, alive, informed) = (configuration.learners(), all, all);
+    let (fit, alive, informed, current) = (configuration.learners(), all, all, all);
     let (me, silent) = (Slot::new(0), Members::NONE);
-    Sight { me, configuration, changing: false, fit, alive, informed, silent }
+    Sight { me, configuration, changing: false, fit, alive, informed, current, silent }
 }
 
 fn wanting(replication_factor: u32) -> Config {
@@ -83,6 +83,16 @@ fn a_learner_that_leaves_is_let_go() {
     let now = sight(&[0, 1, 2], &[3]);
     let after = now.configuration.simple(&[Change::Remove(Slot::new(3))]).unwrap();
     assert_eq!(roster(4, &[3]).plan(&wanting(3), &now), Some(Step::Change(after)));
+}
+
+#[test]
+fn the_heir_of_a_leader_that_leaves_is_one_that_does_not_lag_if_there_is_one() {
+    let heir = |current: &[u8]| {
+        let sight = Sight { current: members(current), ..sight(&[0, 1, 2], &[]) };
+        roster(3, &[0]).plan(&wanting(3), &sight)
+    };
+    assert_eq!(heir(&[0, 2]), Some(Step::Transfer(Slot::new(2))));
+    assert_eq!(heir(&[0]), Some(Step::Transfer(Slot::new(1))));
 }
 
 #[test]
